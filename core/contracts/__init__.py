@@ -1,0 +1,34 @@
+"""What QGIS and the engine agree on: jobs, events, errors, grids, units, catalogues, names in a run folder.
+
+Standard library only. This is the one part of the engine that QGIS imports.
+"""
+
+from .config import Config, Rule, json_schema, setting
+from .dataset_job import GridConfig, PrepareJob, SourceConfig
+from .errors import Cancelled, ConfigError, DataError, EngineError, FreshetError, ModelFileError, RunError
+from .events import Artifact, Event, EventKind, EventTail
+from .grid import Grid
+from .jobs import (
+    JOBS,
+    CompareJob,
+    DoctorJob,
+    EvaluateJob,
+    ExplainJob,
+    FinetuneJob,
+    ModelConfig,
+    PeriodConfig,
+    PredictJob,
+    SplitConfig,
+    TrainingConfig,
+    TrainJob,
+    TuneJob,
+    job_from_dict,
+)
+from .run_folder import RunFolder, RunState
+
+__all__ = [
+    "JOBS", "Artifact", "Cancelled", "CompareJob", "Config", "ConfigError", "DataError", "DoctorJob", "EngineError", "EvaluateJob",
+    "Event", "EventKind", "EventTail", "ExplainJob", "FinetuneJob", "FreshetError", "Grid", "GridConfig", "ModelConfig",
+    "ModelFileError", "PeriodConfig", "PredictJob", "PrepareJob", "Rule", "RunError", "RunFolder", "RunState", "SourceConfig",
+    "SplitConfig", "TrainJob", "TrainingConfig", "TuneJob", "job_from_dict", "json_schema", "setting",
+]  # fmt: skip

@@ -1,0 +1,183 @@
+"""The ConvLSTM family: maps in, maps out (Shi et al. 2015, doi:10.48550/arXiv.1506.04214)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from ..contracts.models import family
+from .base import WHOLE_FRAME_PX, ForecastModel
+from .cells import GATES, Context, ConvLSTMCell, State, convolve
+
+# The input-to-state convolution of all steps at once is fastest while its result is small. Beyond this it no longer fits
+# any cache and costs memory that a long window on a large grid does not have; then it is done step by step.
+HOIST_LIMIT_BYTES = 256 * 2**20
+
+
+class ConvLSTM(ForecastModel):
+    """Stacked ConvLSTM layers and one output convolution.
+
+    ``many-to-one``: the output layer turns the last state of the top layer into all L leads of the K targets at once.
+    ``encoder-decoder``: as many decoder layers start from the encoder's final states and run L steps; each step reads the
+    prediction of the lead before (zeros at the first), or nothing, and the static maps; the output layer gives the K targets.
+
+    The first layer reads at each step the dynamic input, with ``mask_channels`` the masks of observed input, and the static
+    maps, in this order. Normalisation follows each layer over (steps x B) maps. With batch normalisation the samples of a
+    batch depend on each other in training, never in evaluation. Shapes, units and NaN policy: :mod:`core.models.base`;
+    options: the catalogue in :mod:`core.contracts.models`; bad sizes and options raise ConfigError.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, static_channels: int = 0, leads: int = 1, **options: Any
+    ) -> None:
+        super().__init__(in_channels, out_channels, static_channels, leads)
+        self.options = family("convlstm").complete(options)
+        self.uses_static = self.static_channels > 0
+        self.uses_observed = self.options["mask_channels"]
+        self.decodes = self.options["output"] == "encoder-decoder"
+        self.several_steps = not self.decodes
+        self.feeds_back = self.decodes and self.options["decoder_input"] == "previous"
+        dynamic = self.in_channels * (2 if self.uses_observed else 1)
+        self.encoder = self._cells(dynamic)
+        # The decoder reads the encoder's states, never its top output: a norm there would be a parameter without effect.
+        self.encoder_norms = self._norms(len(self.encoder) - 1 if self.decodes else len(self.encoder))
+        if self.decodes:
+            self.decoder = self._cells(self.out_channels if self.feeds_back else 0)
+            self.decoder_norms = self._norms(len(self.decoder))
+        self._add_head()
+
+    def forward(
+        self, x: Tensor, static: Optional[Tensor] = None, observed: Optional[Tensor] = None, last_steps: int = 1
+    ) -> dict[str, Tensor]:
+        """Predict; see :mod:`core.models.base`."""
+        self.check_input(x, static, observed, last_steps)
+        frames = self._frames(x, observed)
+        fixed = static.to(x.dtype).permute(0, 2, 3, 1).contiguous() if self.uses_static else None
+        if self.decodes:
+            return {"y_hat": self._decode(self._encode(frames, fixed, 0)[1], fixed)}
+        top, _ = self._encode(frames, fixed, last_steps)
+        maps = self._head(top.flatten(0, 1)).permute(0, 3, 1, 2)
+        steps = maps.reshape(last_steps, x.shape[0], self.leads, self.out_channels, *x.shape[3:])
+        result = {"y_hat": steps[-1]}
+        if last_steps > 1:
+            result["y_hat_steps"] = steps.transpose(0, 1)
+        return result
+
+    def halo_px(self, window: int) -> int:
+        """Cells around a tile that its prediction depends on; equal kernels of radius r: r (T - 1 + layers) + head radius."""
+        if self.options["normalisation"] == "group":
+            return WHOLE_FRAME_PX
+        radii = [cell.radius for cell in self.encoder]
+        head = self.options["head_kernel"] // 2
+        halo = sum(radii) + (window - 1) * max(radii) + head
+        if not self.decodes:
+            return halo
+        # One more step through the states, then for each further lead the longer way: states, or prediction and all layers.
+        further = max(max(radii), head + sum(radii)) if self.feeds_back else max(radii)
+        return halo + max(radii) + (self.leads - 1) * further
+
+    def _cells(self, in_channels: int) -> nn.ModuleList:
+        names = ("peepholes", "gate_activation", "forget_bias", "dropout", "recurrent_dropout", "padding")
+        common = {name: self.options[name] for name in names}
+        hidden = self.options["hidden"]
+        kernels = self.options["kernel"] * (len(hidden) if len(self.options["kernel"]) == 1 else 1)
+        inputs = (in_channels, *hidden[:-1])
+        return nn.ModuleList(
+            ConvLSTMCell(inputs[k], hidden[k], kernels[k], static_channels=0 if k else self.static_channels, **common)
+            for k in range(len(hidden))
+        )
+
+    def _norms(self, layers: int) -> nn.ModuleList:
+        make = {"none": lambda _: nn.Identity(), "batch": nn.BatchNorm2d, "group": _group_norm}
+        return nn.ModuleList(make[self.options["normalisation"]](size) for size in self.options["hidden"][:layers])
+
+    def _add_head(self) -> None:
+        kernel = self.options["head_kernel"]
+        maps = self.out_channels * (1 if self.decodes else self.leads)
+        self.head_weight = nn.Parameter(torch.empty(maps, self.options["hidden"][-1], kernel, kernel))
+        self.head_bias = nn.Parameter(torch.zeros(maps))
+        nn.init.xavier_uniform_(self.head_weight)
+
+    def _frames(self, x: Tensor, observed: Optional[Tensor]) -> Tensor:
+        """(B, T, C, H, W) -> (T, B, H, W, C), the masks appended as channels where the model reads them."""
+        frames = x.permute(1, 0, 3, 4, 2)
+        if not self.uses_observed:
+            return frames.contiguous()
+        masks = torch.ones_like(frames) if observed is None else observed.to(x.dtype).permute(1, 0, 3, 4, 2)
+        return torch.cat((frames, masks), dim=-1)
+
+    def _encode(self, frames: Tensor, static: Optional[Tensor], last_steps: int) -> tuple[Optional[Tensor], list[State]]:
+        """Top outputs of the ``last_steps`` last steps (None for 0) and the final state of each layer."""
+        states = []
+        for k, cell in enumerate(self.encoder):
+            outputs, state = _run(cell, frames, static if k == 0 else None)
+            states.append(state)
+            top = k == len(self.encoder) - 1
+            if top and last_steps == 0:
+                return None, states
+            frames = _normalise(self.encoder_norms[k], torch.stack(outputs[-last_steps:] if top else outputs))
+        return frames, states
+
+    def _decode(self, states: list[State], static: Optional[Tensor]) -> Tensor:
+        """Unroll the leads: (B, L, K, H, W)."""
+        like = states[0].c
+        contexts = [cell.begin(like, static if k == 0 else None) for k, cell in enumerate(self.decoder)]
+        previous = like.new_zeros((*like.shape[:3], self.out_channels))
+        predictions = []
+        for _ in range(self.leads):
+            maps = previous
+            for k, cell in enumerate(self.decoder):
+                drive = self._decoder_drive(k, maps, contexts[k])
+                states[k] = cell.step(drive, states[k], contexts[k])
+                maps = _normalise(self.decoder_norms[k], states[k].h.unsqueeze(0)).squeeze(0)
+            previous = self._head(maps)
+            predictions.append(previous)
+        return torch.stack(predictions, dim=1).permute(0, 1, 4, 2, 3)
+
+    def _decoder_drive(self, layer: int, maps: Tensor, context: Context) -> Tensor:
+        cell = self.decoder[layer]
+        if cell.in_channels == 0:
+            return cell.rest(maps, context)
+        return cell.drive(maps.unsqueeze(0), context).squeeze(0)
+
+    def _head(self, maps: Tensor) -> Tensor:
+        """(N, H, W, hidden) -> (N, H, W, maps out)."""
+        radius = self.options["head_kernel"] // 2
+        return convolve(maps, self.head_weight, self.head_bias, radius, self.options["padding"])
+
+
+def _run(cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor]) -> tuple[list[Tensor], State]:
+    """All steps of one layer from a state of zeros: its outputs, each (B, H, W, hidden), and its final state."""
+    context = cell.begin(frames[0], static)
+    state, outputs = None, []
+    for drive in _drives(cell, frames, context):
+        state = cell.step(drive, state, context)
+        outputs.append(state.h)
+    return outputs, state
+
+
+def _drives(cell: ConvLSTMCell, frames: Tensor, context: Context) -> Iterator[Tensor]:
+    # unbind, never frames[t]: the backward pass of an index writes zeros of the size of the whole sequence at every step.
+    size = frames[..., 0].numel() * GATES * cell.hidden * frames.element_size()
+    if size <= HOIST_LIMIT_BYTES:
+        yield from cell.drive(frames, context).unbind(0)
+        return
+    for frame in frames.unbind(0):
+        yield cell.drive(frame.unsqueeze(0), context).squeeze(0)
+
+
+def _normalise(norm: nn.Module, sequence: Tensor) -> Tensor:
+    """Apply ``norm`` to (T, B, H, W, C) as T x B maps."""
+    if isinstance(norm, nn.Identity):
+        return sequence
+    planes = sequence.flatten(0, 1).permute(0, 3, 1, 2)
+    return norm(planes).permute(0, 2, 3, 1).contiguous().unflatten(0, sequence.shape[:2])
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    """Group normalisation (Wu and He 2018, doi:10.1007/978-3-030-01261-8_1): at most 32 groups, at least 4 channels each."""
+    most = min(32, max(1, channels // 4))
+    return nn.GroupNorm(next(groups for groups in range(most, 0, -1) if channels % groups == 0), channels)

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Runs all tests: the engine's in .venv, the plugin's in QGIS's own Python, then the clicks in a real QGIS. All parts run even
+# where one fails; the closing lines of each come again at the end, and the exit status is that of the worst part.
+set -eu
+cd "$(dirname "$0")/.."
+mkdir -p build/test
+export OMP_WAIT_POLICY=PASSIVE
+worst=0
+parts=()
+
+# part NAME COMMAND...: runs COMMAND, keeps what it prints in build/test/NAME.log, remembers how it ended.
+part() {
+    local name=$1 status=0
+    shift
+    printf '\n== %s\n' "$name"
+    set +e
+    "$@" 2>&1 | tee "build/test/$name.log"
+    status=${PIPESTATUS[0]}
+    set -e
+    parts+=("$name:$status")
+    [ "$status" -le "$worst" ] || worst=$status
+}
+
+in_qgis() {
+    # A profile of its own: neither the person's settings decide a test, nor a test the person's settings.
+    rm -rf build/test/profile
+    QT_QPA_PLATFORM=offscreen QGIS_CUSTOM_CONFIG_PATH="$PWD/build/test/profile" "$@"
+}
+
+part engine .venv/bin/python -m pytest tests/core tests/test_*.py
+part plugin in_qgis /usr/bin/python3 -m pytest tests/plugin tests/ui
+if [ -e tests/gui/run.sh ]; then
+    part gui timeout --kill-after=10 900 bash tests/gui/run.sh
+fi
+
+printf '\n'
+for entry in "${parts[@]}"; do
+    name=${entry%%:*}
+    printf '%-7s exit status %s   %s\n' "$name" "${entry##*:}" "$(grep -E '[^[:space:]]' "build/test/$name.log" | tail -n 1)"
+done
+# The closing lines of pytest itself, last.
+for name in engine plugin; do
+    grep -E '^=+ .* in [0-9.]+s.*=+$' "build/test/$name.log" | tail -n 1 || true
+done
+exit "$worst"
