@@ -3,7 +3,7 @@
 # marked export-ignore in .gitattributes.
 set -eu
 cd "$(dirname "$0")/.."
-git rev-parse --verify --quiet HEAD > /dev/null || { echo "package: nothing is committed yet; commit first." >&2; exit 1; }
+git rev-parse --verify --quiet HEAD > /dev/null 2>&1 || { echo "package: nothing is committed yet; commit first." >&2; exit 1; }
 version=$(git show HEAD:metadata.txt | sed -n 's/^version=//p')
 [ -n "$version" ] || { echo "package: metadata.txt names no version." >&2; exit 1; }
 mkdir -p build

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Freshet's demo and tests need and this machine lacks: QGIS and a virtual screen with apt, and the engine's
-# Python environment in .venv. Does nothing, quickly, where all of it is there. PYTHON=... names another interpreter (>= 3.9)
-# for the environment; FRESHET_NO_APT=1 leaves the system alone.
+# Python environment in .venv. Does nothing, quickly, where all of it is there. PYTHON=... names another interpreter
+# (3.11 or newer: the tested versions need it) for the environment; FRESHET_NO_APT=1 leaves the system alone.
 set -eu
 cd "$(dirname "$0")/.."
 root=$(pwd -P)
@@ -51,7 +51,7 @@ install_system_packages() {
     apt-get -qq -o Acquire::Retries=3 update
     # shellcheck disable=SC2086
     apt-get -qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install -y --no-install-recommends \
-        ${wanted:-${packages[*]}} > /dev/null
+        ${wanted:-${packages[*]}} > /dev/null 9>&- # a service that a package starts must not keep our lock
     abilities=$(missing_abilities)
     [ -z "$abilities" ] || fail "apt reported success, but these still do not work: ${abilities% }."
 }
@@ -65,8 +65,8 @@ fingerprint() {
 # Makes .venv, adopts one that works, or makes it anew where the checkout was moved (its scripts name the old folder).
 make_environment() {
     local python=${PYTHON:-$qgis_python}
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2> /dev/null ||
-        fail "'$python' is not a Python of version 3.9 or newer. Name one: make setup PYTHON=/path/to/python3"
+    "$python" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null ||
+        fail "'$python' is not a Python of version 3.11 or newer, which the versions in requirements/ need. Name one: make setup PYTHON=/path/to/python3"
     if [ -e "$stamp" ] && [ "$(head -n 1 "$stamp")" != "$root" ]; then
         say "the checkout was moved; making .venv anew"
         "$python" -m venv --clear "$venv"

@@ -163,6 +163,12 @@ def test_pyproject_ranges_name_the_libraries_that_the_engine_installs():
     assert ranges == set(_pins("torch.txt")) | set(_pins("engine.txt"))
 
 
+def test_ranges_for_an_older_python_are_those_of_pyproject():
+    lines = (ROOT / "requirements" / "engine-older.txt").read_text(encoding="utf-8").splitlines()
+    ranges = {item for item in _pyproject()["project"]["dependencies"] if not item.startswith("torch")}
+    assert {line for line in lines if not line.startswith("#")} == ranges
+
+
 def test_resource_list_names_every_icon():
     listed = {item.text for item in ElementTree.parse(ROOT / "resources.qrc").getroot().iter("file")}
     assert listed == {f"resources/{path.name}" for path in (ROOT / "resources").glob("*.svg")}

@@ -8,23 +8,10 @@ from .dataset_job import GridConfig, PrepareJob, SourceConfig
 from .errors import Cancelled, ConfigError, DataError, EngineError, FreshetError, ModelFileError, RunError
 from .events import Artifact, Event, EventKind, EventTail
 from .grid import Grid
-from .jobs import (
-    JOBS,
-    CompareJob,
-    DoctorJob,
-    EvaluateJob,
-    ExplainJob,
-    FinetuneJob,
-    ModelConfig,
-    PeriodConfig,
-    PredictJob,
-    SplitConfig,
-    TrainingConfig,
-    TrainJob,
-    TuneJob,
-    job_from_dict,
-)
+from .jobs import JOBS, DoctorJob, job_from_dict
+from .result_jobs import CompareJob, EvaluateJob, ExplainJob, PredictJob
 from .run_folder import RunFolder, RunState
+from .training_job import FinetuneJob, ModelConfig, PeriodConfig, SplitConfig, TrainingConfig, TrainJob, TuneJob
 
 __all__ = [
     "JOBS", "Artifact", "Cancelled", "CompareJob", "Config", "ConfigError", "DataError", "DoctorJob", "EngineError", "EvaluateJob",

@@ -21,7 +21,8 @@ C = TypeVar("C", bound="Config")
 class Rule:
     """What a value must be and how a person is told of it.
 
-    ``minimum`` and ``maximum`` are inclusive; ``choices`` are the only values allowed; ``unit`` is printed behind the value.
+    ``minimum`` and ``maximum`` are inclusive; ``choices`` are the only values allowed; ``unit`` is printed behind the
+    value.
     """
 
     label: str
@@ -108,7 +109,9 @@ def type_hints(cls: type) -> dict[str, Any]:
 
 
 def check_value(hint: Any, value: Any, rule: Optional[Rule], where: str) -> Any:
-    """``value`` brought to the type ``hint`` and held against ``rule``; raises :class:`ConfigError` that names ``where``."""
+    """``value`` brought to the type ``hint`` and held against ``rule``; raises :class:`ConfigError` that names
+    ``where``.
+    """
     origin, args = get_origin(hint), get_args(hint)
     if origin is Union and type(None) in args:
         inner = next(arg for arg in args if arg is not type(None))
@@ -127,7 +130,7 @@ def check_value(hint: Any, value: Any, rule: Optional[Rule], where: str) -> Any:
             raise _wrong(where, "an object with keys", value)
         return {str(key): check_value(args[1], item, rule, f"{where}.{key}") for key, item in value.items()}
     if hint is Any:
-        return value
+        return _plain(value)  # as JSON would give it back, so that a copy by way of a file is equal
     if is_dataclass(hint):
         return value if isinstance(value, hint) else _build(hint, value, where)
     return _check_rule(_check_scalar(hint, value, where), rule, where)

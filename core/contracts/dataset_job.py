@@ -21,9 +21,14 @@ class SourceConfig(Config):
     path: str = setting(label="Source", help="A raster, a NetCDF file, or a folder of dated rasters.")
     role: str = setting("input", label="Role", help="Input, target, or a static map.", choices=ROLES)
     quantity: str = setting(
-        "other", label="Quantity", help="What the variable is; sets unit, range, aggregation and colours.", choices=quantity_names()
+        "other",
+        label="Quantity",
+        help="What the variable is; sets unit, range, aggregation and colours.",
+        choices=quantity_names(),
     )
-    layer: str = setting("", label="Variable in the file", help="Name of the NetCDF variable; empty where the file has only one.")
+    layer: str = setting(
+        "", label="Variable in the file", help="Name of the NetCDF variable; empty where the file has only one."
+    )
     units: str = setting("", label="Unit", help="Unit of the source; empty takes the file's own, else the catalogue's.")
     date_pattern: str = setting(
         "", label="Date pattern", help="strptime pattern such as %Y%m%d for the date in each file name; empty finds it."
@@ -32,12 +37,20 @@ class SourceConfig(Config):
     step_hours: Optional[float] = setting(
         None, label="Step", help="Step of a source without dates of its own.", unit="h", minimum=1 / 60
     )
-    nodata: Optional[float] = setting(None, label="Missing value", help="A value that means missing, beside the declared one.")
+    nodata: Optional[float] = setting(
+        None, label="Missing value", help="A value that means missing, beside the declared one."
+    )
     resampling: str = setting(
-        "", label="Resampling", help="How cells come onto the common grid; empty takes the catalogue's way.", choices=("", *RESAMPLINGS)
+        "",
+        label="Resampling",
+        help="How cells come onto the common grid; empty takes the catalogue's way.",
+        choices=("", *RESAMPLINGS),
     )
     aggregation: str = setting(
-        "", label="Aggregation", help="How finer steps become one step; empty takes the catalogue's way.", choices=("", *AGGREGATIONS)
+        "",
+        label="Aggregation",
+        help="How finer steps become one step; empty takes the catalogue's way.",
+        choices=("", *AGGREGATIONS),
     )
 
     def check(self) -> None:
@@ -56,7 +69,9 @@ class SourceConfig(Config):
 class GridConfig(Config):
     """The common grid: like one of the sources, or CRS, resolution and extent."""
 
-    like: str = setting("", label="Like", help="Name of the variable whose grid the dataset takes, or path of a raster.")
+    like: str = setting(
+        "", label="Like", help="Name of the variable whose grid the dataset takes, or path of a raster."
+    )
     crs: str = setting("", label="CRS", help="Coordinate reference system, such as EPSG:3035.")
     resolution: Optional[float] = setting(None, label="Cell size", help="In units of the CRS.", minimum=1e-9)
     extent: Optional[tuple[float, float, float, float]] = setting(
@@ -82,22 +97,32 @@ class PrepareJob(Config):
     output: str = setting(label="Dataset", help="The NetCDF file to write (.nc).")
     grid: GridConfig = setting(label="Grid", help="The common grid.")
     step_hours: Optional[float] = setting(
-        None, label="Step", help="Step of the dataset's clock; empty takes the coarsest of the sources.", unit="h", minimum=1 / 60
+        None,
+        label="Step",
+        help="Step of the dataset's clock; empty takes the coarsest of the sources.",
+        unit="h",
+        minimum=1 / 60,
     )
     start: str = setting("", label="From", help="First date; empty takes the first date that all sources share.")
     end: str = setting("", label="To", help="Last date; empty takes the last date that all sources share.")
-    mask: str = setting("", label="Mask", help="A raster (cells above 0 are inside) or polygon file; empty uses the target's own cells.")
+    mask: str = setting(
+        "", label="Mask", help="A raster (cells above 0 are inside) or polygon file; empty uses the target's own cells."
+    )
 
     def check(self) -> None:
         """Names are unique, something varies in time, dates are dates."""
         names = [source.variable for source in self.sources]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
-            raise ConfigError(f"Two sources are both called '{doubled[0]}'", remedy="Give each variable a name of its own")
+            raise ConfigError(
+                f"Two sources are both called '{doubled[0]}'", remedy="Give each variable a name of its own"
+            )
         if not [source for source in self.sources if source.role != "static"]:
             raise ConfigError("No source varies in time", remedy="Add at least one input or target with dates")
         if not self.output.endswith(".nc"):
-            raise ConfigError("The dataset has to be a NetCDF file", expected="a name ending in .nc", got=repr(self.output))
+            raise ConfigError(
+                "The dataset has to be a NetCDF file", expected="a name ending in .nc", got=repr(self.output)
+            )
         check_dates(self.start, self.end, "The dataset's period")
         if self.grid.like and "/" not in self.grid.like and "\\" not in self.grid.like and "." not in self.grid.like:
             if self.grid.like not in names:

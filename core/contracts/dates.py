@@ -1,4 +1,6 @@
-"""Dates in file names and texts, and steps of a clock. All times are naive UTC ``datetime`` and label the start of a step."""
+"""Dates in file names and texts, and steps of a clock. All times are naive UTC ``datetime`` and label the start of a
+step.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from typing import Optional
 
 from .errors import DataError
 
-_SEPARATED = re.compile(r"(?<!\d)(\d{4})[-_.](\d{1,2})[-_.](\d{1,2})(?:[T_ .-]?(\d{2})[:_.-]?(\d{2})(?:[:_.-]?(\d{2}))?)?(?!\d)")
+_SEPARATED = re.compile(
+    r"(?<!\d)(\d{4})[-_.](\d{1,2})[-_.](\d{1,2})(?:[T_ .-]?(\d{2})[:_.-]?(\d{2})(?:[:_.-]?(\d{2}))?)?(?!\d)"
+)
 _COMPACT = re.compile(r"(?<!\d)(\d{4})(\d{2})(\d{2})(?:[T_-]?(\d{2})(\d{2})(\d{2})?)?(?!\d)")
 _DAY_OF_YEAR = re.compile(r"(?<!\d)(\d{4})[-_.]?(\d{3})(?!\d)")
 _MONTH = re.compile(r"(?<!\d)(\d{4})[-_.]?(\d{2})(?!\d)")
@@ -17,7 +21,8 @@ _MONTH = re.compile(r"(?<!\d)(\d{4})[-_.]?(\d{2})(?!\d)")
 def find_date(text: str) -> Optional[datetime]:
     """The date in a file name or band description, or None.
 
-    Understood are 1995-02-01, 1995_02_01, 19950201, each with an hour and minute behind it, 1995032 (day of the year) and 1995-02.
+    Understood are 1995-02-01, 1995_02_01, 19950201, each with an hour and minute behind it, 1995032 (day of the year)
+    and 1995-02.
     A year outside 1800 to 2299 is not taken for a date.
     """
     for pattern in (_SEPARATED, _COMPACT):
@@ -42,7 +47,10 @@ def parse_date(text: str, what: str = "The date") -> datetime:
         found = datetime.fromisoformat(text.strip().replace("Z", ""))
     except ValueError as error:
         raise DataError(
-            f"{what} is not a date", expected="for example 1993-07-04 or 1993-07-04T06:00", got=repr(text), remedy="Correct it"
+            f"{what} is not a date",
+            expected="for example 1993-07-04 or 1993-07-04T06:00",
+            got=repr(text),
+            remedy="Correct it",
         ) from error
     return found.replace(tzinfo=None)
 

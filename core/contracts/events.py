@@ -39,7 +39,10 @@ class Event:
     def to_line(self) -> str:
         """One line of JSON with a line end."""
         moment = self.time or datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        return json.dumps({"time": moment, "event": self.kind.value, **self.values}, ensure_ascii=False, allow_nan=False) + "\n"
+        return (
+            json.dumps({"time": moment, "event": self.kind.value, **self.values}, ensure_ascii=False, allow_nan=False)
+            + "\n"
+        )
 
     @classmethod
     def from_line(cls, line: str) -> Event:
@@ -53,7 +56,8 @@ class Artifact(Config):
     """A finished file of a run and how it is shown. ``path`` is relative to the run folder (or absolute outside it).
 
     ``kind``: dataset, model, predicted, observed, delta, score-map, attribution, scores, chart, report, table.
-    For rasters ``dates`` holds the start of each band's step (ISO), empty for a map without time; ``minimum``/``maximum`` is the
+    For rasters ``dates`` holds the start of each band's step (ISO), empty for a map without time;
+    ``minimum``/``maximum`` is the
     one range of all bands; ``ramp`` a QGIS colour ramp name; ``title`` the legend title with the unit.
     """
 
@@ -88,7 +92,9 @@ class EventTail:
             return []
         end = chunk.rfind(b"\n") + 1
         self._offset += end
-        return [event for event in map(_parse, chunk[:end].decode("utf-8", "replace").splitlines()) if event is not None]
+        return [
+            event for event in map(_parse, chunk[:end].decode("utf-8", "replace").splitlines()) if event is not None
+        ]
 
 
 def _parse(line: str) -> Any:

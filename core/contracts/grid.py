@@ -26,7 +26,9 @@ class Grid:
 
     def __post_init__(self) -> None:
         if not self.crs:
-            raise DataError("The grid has no coordinate reference system", remedy="Choose a CRS for it, for example EPSG:3035")
+            raise DataError(
+                "The grid has no coordinate reference system", remedy="Choose a CRS for it, for example EPSG:3035"
+            )
         if not (self.cell_x > 0 and self.cell_y > 0 and self.columns > 0 and self.rows > 0):
             raise DataError(
                 "The grid is empty",

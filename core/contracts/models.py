@@ -14,7 +14,10 @@ from .errors import ConfigError
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a family: its name, Python type (``int``, ``float``, ``bool``, ``str`` or ``tuple[int, ...]``), default and rule."""
+    """One option of a family: name, Python type, default and rule.
+
+    Types: ``int``, ``float``, ``bool``, ``str`` or ``tuple[int, ...]``.
+    """
 
     name: str
     type: Any
@@ -34,8 +37,9 @@ class Preset:
 
 @dataclass(frozen=True)
 class Family:
-    """A model family. ``uses_static`` and ``uses_observed`` tell whether it reads static maps and masks of missing input.
+    """A model family.
 
+    ``uses_static`` and ``uses_observed`` tell whether it reads static maps and masks of missing input.
     ``check`` raises ConfigError where options that are valid one by one contradict each other.
     """
 
@@ -136,8 +140,8 @@ _CONVLSTM_OPTIONS = (
         "none",
         Rule(
             label="Normalisation",
-            help="After each layer. 'batch' uses statistics gathered in training. 'group' uses those of each map alone; "
-            "prediction then needs the whole map at once and cannot be tiled.",
+            help="After each layer. 'batch' uses statistics gathered in training. 'group' uses those of each map "
+            "alone; prediction then needs the whole map at once and cannot be tiled.",
             choices=("none", "batch", "group"),
         ),
     ),
@@ -214,8 +218,8 @@ _CONVLSTM_OPTIONS = (
         "previous",
         Rule(
             label="Input of the decoder",
-            help="'previous': the prediction of the lead before (zero at the first lead); 'none': the state alone. Only "
-            "for encoder-decoder.",
+            help="'previous': the prediction of the lead before (zero at the first lead); 'none': the state alone. "
+            "Only for encoder-decoder.",
             choices=("previous", "none"),
             advanced=True,
         ),
@@ -246,10 +250,10 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         name="convlstm",
         label="ConvLSTM",
-        summary="Convolutional LSTM: every cell keeps a memory and exchanges it with its neighbours at each step. The "
-        "general choice for maps to maps.",
-        paper="Shi, X., Chen, Z., Wang, H., Yeung, D.-Y., Wong, W.-K., Woo, W.-C. (2015): Convolutional LSTM Network: A "
-        "Machine Learning Approach for Precipitation Nowcasting. NeurIPS 28",
+        summary="Convolutional LSTM: every cell keeps a memory and exchanges it with its neighbours at each step. "
+        "The general choice for maps to maps.",
+        paper="Shi, X., Chen, Z., Wang, H., Yeung, D.-Y., Wong, W.-K., Woo, W.-C. (2015): Convolutional LSTM Network: "
+        "A Machine Learning Approach for Precipitation Nowcasting. NeurIPS 28",
         doi="10.48550/arXiv.1506.04214",
         options=_CONVLSTM_OPTIONS,
         presets=(
@@ -287,8 +291,8 @@ def model_names() -> tuple[str, ...]:
 def resolve(name: str, options: Optional[dict[str, Any]] = None) -> tuple[str, dict[str, Any]]:
     """Name of the family and all its options, checked.
 
-    A preset's options replace the family's defaults, and ``options`` replace the preset's. A single number stands for a list
-    of one. Raises ConfigError for an unknown name or option and for a value out of range.
+    A preset's options replace the family's defaults, and ``options`` replace the preset's. A single number stands for
+    a list of one. Raises ConfigError for an unknown name or option and for a value out of range.
     """
     found, preset = _find(name)
     merged = {**(preset.options if preset else {}), **(options or {})}

@@ -1,6 +1,7 @@
 """The run folder: the only thing that stands between QGIS and the engine.
 
-``job.json`` is what was asked, ``events.jsonl`` the story, ``heartbeat.json`` says that the worker lives, a file ``cancel`` asks it
+``job.json`` is what was asked, ``events.jsonl`` the story, ``heartbeat.json`` says that the worker lives, a file
+``cancel`` asks it
 to stop. Results lie in ``results/``, checkpoints in ``checkpoints/``.
 """
 
@@ -63,7 +64,11 @@ class RunFolder:
     def create(cls, parent: Union[str, Path], verb: str, job: Config, title: str = "", version: str = "") -> RunFolder:
         """A new folder below ``parent``, named by time, verb and title, with its ``job.json``."""
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        words = re.sub(r"[^A-Za-z0-9]+", "-", title or getattr(job, "title", "") or getattr(job, "name", "")).strip("-").lower()[:40]
+        words = (
+            re.sub(r"[^A-Za-z0-9]+", "-", title or getattr(job, "title", "") or getattr(job, "name", ""))
+            .strip("-")
+            .lower()[:40]
+        )
         base = "-".join(part for part in (stamp, verb, words) if part)
         for number in range(1, 1000):
             path = Path(parent) / (base if number == 1 else f"{base}-{number}")
@@ -96,10 +101,16 @@ class RunFolder:
         try:
             text = self.job_file.read_text(encoding="utf-8")
         except OSError as error:
-            raise ConfigError(f"{self.path} is not a run folder", got=str(error), remedy="Choose a folder that holds a job.json") from error
+            raise ConfigError(
+                f"{self.path} is not a run folder", got=str(error), remedy="Choose a folder that holds a job.json"
+            ) from error
         values = parse_json(text, str(self.job_file))
         if not isinstance(values, dict) or "verb" not in values or "job" not in values:
-            raise ConfigError(f"{self.job_file} is not a job", expected="an object with 'verb' and 'job'", remedy="Create the run anew")
+            raise ConfigError(
+                f"{self.job_file} is not a job",
+                expected="an object with 'verb' and 'job'",
+                remedy="Create the run anew",
+            )
         return values
 
     def job(self) -> Config:
@@ -147,6 +158,8 @@ class RunFolder:
         for event in reversed(events):
             if event.kind in FINAL_EVENTS:
                 return RunState(event.kind.value)
+            if event.kind is EventKind.HELLO:
+                break  # what came before belongs to an earlier try in this folder
         if not self.heartbeat_file.exists():
             return RunState.WAITING
         return RunState.RUNNING if self._alive() else RunState.LOST

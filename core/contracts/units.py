@@ -1,6 +1,7 @@
 """Units that hydrologists write, and the linear conversions between them.
 
-``convert`` gives ``(scale, offset)`` so that ``value_to = value_from * scale + offset``. Amounts per step ("mm" for a flux) need the step.
+``convert`` gives ``(scale, offset)`` so that ``value_to = value_from * scale + offset``. Amounts per step ("mm" for a
+flux) need the step.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ _UNITS: dict[str, tuple[str, float, float]] = {
     "kg/kg": ("specific humidity", 1.0, 0.0),
     "pa": ("pressure", 1.0, 0.0),
     "hpa": ("pressure", 100.0, 0.0),
+    "km2": ("area", 1.0, 0.0),
+    "m2": ("area", 1e-6, 0.0),
+    "ha": ("area", 0.01, 0.0),
     "deg": ("angle", 1.0, 0.0),
     "rad": ("angle", 57.29577951308232, 0.0),
 }
@@ -57,7 +61,9 @@ _PER_HOURS = re.compile(r"^(mm|cm|m)/(\d+(?:\.\d+)?)h(?:r|ours?)?$")
 
 
 def normalise(unit: str) -> str:
-    """The one spelling of a unit that Freshet uses inside ("mm day-1" becomes "mm/d"); unknown ones come back as they are."""
+    """The one spelling of a unit that Freshet uses inside ("mm day-1" becomes "mm/d"); unknown ones come back as
+    they are.
+    """
     text = unit.strip().lower().replace("**", "").replace("^", "").replace("·", "").replace(" ", "").replace("m³", "m3")
     return _SPELLINGS.get(text, text)
 
@@ -71,7 +77,8 @@ def is_known(unit: str) -> bool:
 def convert(source: str, target: str, step_seconds: float = _DAY) -> tuple[float, float]:
     """``(scale, offset)`` from unit ``source`` to ``target``.
 
-    A depth ("mm") becomes a rate ("mm/d") by the step it was gathered in. Raises :class:`DataError` where the two measure
+    A depth ("mm") becomes a rate ("mm/d") by the step it was gathered in. Raises :class:`DataError` where the two
+    measure
     different things or a unit is unknown.
     """
     if normalise(source) == normalise(target):

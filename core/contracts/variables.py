@@ -19,7 +19,8 @@ SCALERS = ("standard", "min-max", "yeo-johnson", "log1p", "none")
 class Quantity:
     """One quantity. ``minimum`` and ``maximum`` bound what is plausible in ``units``; ``aggregation`` is over time.
 
-    A flux is a rate (mm/d): over a longer step its rate is the mean of the rates, so the amount (rate x step) is summed.
+    A flux is a rate (mm/d): over a longer step its rate is the mean of the rates, so the amount (rate x step) is
+    summed.
     """
 
     name: str
@@ -38,7 +39,9 @@ class Quantity:
 
 
 def _flux(name, label, short, cf, words, maximum=500.0, scaler="standard", ramp="YlGnBu", minimum=0.0):
-    return Quantity(name, label, short, cf, "mm/d", "flux", minimum, maximum, "mean", "conservative", scaler, ramp, words)
+    return Quantity(
+        name, label, short, cf, "mm/d", "flux", minimum, maximum, "mean", "conservative", scaler, ramp, words
+    )
 
 
 def _state(name, label, short, cf, units, minimum, maximum, words, ramp="YlGnBu", scaler="standard"):

@@ -1,0 +1,7 @@
+"""Data: sources of any kind, laid on one grid and one clock, kept as one dataset."""
+
+from .prepare import prepare
+from .sources import open_source, source_overview
+from .store import Dataset, DatasetWriter, VariableInfo, write_dataset
+
+__all__ = ["Dataset", "DatasetWriter", "VariableInfo", "open_source", "prepare", "source_overview", "write_dataset"]

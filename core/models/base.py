@@ -1,21 +1,23 @@
 """The contract of every model.
 
-Symbols: B batch, T window (steps), L leads, C dynamic channels, S static channels, K targets, H rows (north first), W columns.
+Symbols: B batch, T window (steps), L leads, C dynamic channels, S static channels, K targets, H rows (north first), W
+columns.
 
 ``forward(x, static=None, observed=None, last_steps=1) -> dict``
 
-- ``x`` (B, T, C, H, W): scaled dynamic input, oldest step first. No NaN: what is missing is 0 already and told by ``observed``.
+- ``x`` (B, T, C, H, W): scaled dynamic input, oldest step first. No NaN: what is missing is 0 already and told by
+  ``observed``.
 - ``static`` (B, S, H, W) or None: scaled static maps, constant over the window.
 - ``observed`` (B, T, C, H, W) or None: 1 where ``x`` was observed, 0 where it was missing; None means all observed.
-- ``last_steps``: how many of the last window steps give a prediction. Training uses more than one to supervise several steps
-  of one window at the price of one.
+- ``last_steps``: how many of the last window steps give a prediction. Training uses more than one to supervise several
+  steps of one window at the price of one.
 
-Returned: ``y_hat`` (B, L, K, H, W) in scaled units; with ``last_steps`` > 1 also ``y_hat_steps`` (B, last_steps, L, K, H, W),
-whose entry ``-1 - k`` is the prediction of the window without its last k steps, so that entry -1 equals ``y_hat``. A family
-may add keys of its own.
+Returned: ``y_hat`` (B, L, K, H, W) in scaled units; with ``last_steps`` > 1 also ``y_hat_steps`` (B, last_steps, L, K,
+H, W), whose entry ``-1 - k`` is the prediction of the window without its last k steps, so that entry -1 equals
+``y_hat``. A family may add keys of its own.
 
-A model reads ``static`` only if ``uses_static`` and ``observed`` only if ``uses_observed``; otherwise they are ignored. Map
-models run on grids of any size; in evaluation mode a sample does not depend on the others of its batch.
+A model reads ``static`` only if ``uses_static`` and ``observed`` only if ``uses_observed``; otherwise they are
+ignored. Map models run on grids of any size; in evaluation mode a sample does not depend on the others of its batch.
 """
 
 from __future__ import annotations

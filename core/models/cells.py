@@ -1,7 +1,7 @@
 """The ConvLSTM cell: equations (9)-(14) of the review, with optional peepholes.
 
-Inside the models, maps are kept channels-last as (B, H, W, C), sequences as (T, B, H, W, C): each step is one block of memory and
-a convolution reads it without copying.
+Inside the models, maps are kept channels-last as (B, H, W, C), sequences as (T, B, H, W, C): each step is one block of
+memory and a convolution reads it without copying.
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ class State(NamedTuple):
 class Context(NamedTuple):
     """What stays the same at all steps of one sequence.
 
-    ``base`` (B, H, W, 4 hidden) is the contribution of static maps and bias, or None without static maps. The dropout masks
-    ``input_mask`` (B, H, W, 4, channels) and ``state_mask`` (B, H, W, 4, hidden) are None outside training.
+    ``weight_x`` (4 hidden, in_channels, k, k) is the part of the input weights that reads changing input, or None;
+    ``weight`` that part and the state's weights side by side. ``base`` (B, H, W, 4 hidden) is the contribution of
+    static maps and bias, or None without static maps. The dropout masks ``input_mask`` (B, H, W, 4, in_channels) and
+    ``state_mask`` (B, H, W, 4, hidden) are None outside training.
     """
 
+    weight_x: Optional[Tensor]
+    weight: Tensor
     base: Optional[Tensor]
     input_mask: Optional[Tensor]
     state_mask: Optional[Tensor]
@@ -45,17 +49,19 @@ class ConvLSTMCell(nn.Module):
 
         C_t = i_t ∘ g_t + f_t ∘ C_{t-1},  H_t = o_t ∘ tanh(C_t)
 
-    ``*`` is the cross-correlation that deep learning calls convolution, ``∘`` the product cell by cell. With peepholes, i and f
-    gain ``w ∘ C_{t-1}`` and o gains ``w ∘ C_t`` inside σ (Shi et al. 2015, doi:10.48550/arXiv.1506.04214). There w is a full
-    (hidden, H, W) tensor; here it is one weight per channel, equal at all cells, so that the layer fits a grid of any size.
+    ``*`` is the cross-correlation that deep learning calls convolution, ``∘`` the product cell by cell. With
+    peepholes, i and f gain ``w ∘ C_{t-1}`` and o gains ``w ∘ C_t`` inside σ (Shi et al. 2015,
+    doi:10.48550/arXiv.1506.04214). There w is a full (hidden, H, W) tensor; here it is one weight per channel, equal
+    at all cells, so that the layer fits a grid of any size.
 
-    One bias; forget bias ``forget_bias``; Glorot start for the input, orthogonal start for the state (as in Keras). Dropout
-    draws one mask per sequence, gate, cell and channel (as in Keras). No NaN is expected or handled.
+    One bias; forget bias ``forget_bias``; Glorot start for the input, orthogonal start for the state (as in Keras).
+    Dropout draws one mask per sequence, gate, cell and channel (as in Keras). No NaN is expected or handled.
 
     Parameters
     ----------
     in_channels, static_channels : int
-        Channels that change with time and channels that do not; mathematically one concatenated input. Their sum may be 0.
+        Channels that change with time and channels that do not; mathematically one concatenated input. Their sum may
+        be 0.
     hidden, kernel : int
         State channels; side of the square kernel (odd).
     """
@@ -102,51 +108,53 @@ class ConvLSTMCell(nn.Module):
             nn.init.zeros_(self.peephole)
 
     def begin(self, like: Tensor, static: Optional[Tensor] = None) -> Context:
-        """Prepare a sequence: draw its dropout masks and convolve the static maps once, since they do not change with time.
+        """Prepare a sequence: draw its dropout masks and convolve the static maps, once since they do not change.
 
         ``like`` (B, H, W, any) gives sizes, device and type; ``static`` (B, H, W, static_channels).
         """
-        channels = self.in_channels + self.static_channels
-        mask = self._mask(like, channels, self.dropout)
-        state_mask = self._mask(like, self.hidden, self.recurrent_dropout)
-        if not self.static_channels:
-            return Context(None, mask, state_mask)
         split = (self.in_channels, self.static_channels)
-        moving, fixed = (None, None) if mask is None else mask.split(split, dim=-1)
-        base = self._convolve(static, self.weight_x.split(split, dim=1)[1], self.bias, fixed)
-        return Context(base, moving, state_mask)
-
-    def drive(self, frames: Tensor, context: Context) -> Tensor:
-        """Input-to-state part of the gates, bias included: ``frames`` (T, B, H, W, in_channels) -> (T, B, H, W, 4 hidden)."""
-        steps, batch = frames.shape[:2]
+        mask = self._mask(like, sum(split), self.dropout)
+        state_mask = self._mask(like, self.hidden, self.recurrent_dropout)
+        weight, base = self.weight_x, None
         if self.static_channels:
-            weight = self.weight_x.split((self.in_channels, self.static_channels), dim=1)[0]
-            gates = self._convolve(frames, weight, None, context.input_mask).unflatten(0, (steps, batch))
-            return gates.add_(context.base)  # in place: no second tensor of this size, and nothing needs the first
-        return self._convolve(frames, self.weight_x, self.bias, context.input_mask).unflatten(0, (steps, batch))
+            weight, fixed_weight = weight.split(split, dim=1)
+            mask, fixed_mask = (None, None) if mask is None else mask.split(split, dim=-1)
+            base = self._convolve([(static, fixed_mask)], fixed_weight, self.bias)
+        if self.in_channels == 0:
+            return Context(None, self.weight_h, base, None, state_mask)
+        return Context(weight, torch.cat((weight, self.weight_h), dim=1), base, mask, state_mask)
 
-    def rest(self, like: Tensor, context: Context) -> Tensor:
-        """What :meth:`drive` gives for one step without any changing input, broadcastable to (B, H, W, 4 hidden)."""
-        return self.bias.expand(*like.shape[:3], -1) if context.base is None else context.base
-
-    def step(self, drive: Tensor, state: Optional[State], context: Context) -> State:
-        """One step. ``drive`` (B, H, W, 4 hidden); ``state`` None stands for zeros and saves their convolution."""
-        gates = drive
-        if state is not None:
-            gates = drive + self._convolve(state.h, self.weight_h, None, context.state_mask)
-        i, f, g, o = gates.split(self.hidden, dim=-1)
+    def step(self, frame: Optional[Tensor], state: Optional[State], context: Context) -> State:
+        """One step. ``frame`` (B, H, W, in_channels), None without changing input; ``state`` None stands for zeros."""
+        i, f, g, o = self._gates(frame, state, context).split(self.hidden, dim=-1)
         if self.peephole is not None and state is not None:
             i, f = i + self.peephole[0] * state.c, f + self.peephole[1] * state.c
         c = self._gate(i) * torch.tanh(g)
         if state is not None:
-            # Under autocast the gates are bfloat16 but the memory stays float32, or small increments would be lost.
             c = c + self._gate(f) * state.c
-        elif c.dtype == torch.bfloat16:
+        elif c.dtype in (torch.bfloat16, torch.float16):
+            # Under autocast the gates are 16 bits wide but the memory stays float32, or small increments would be lost.
             c = c.float()
         if self.peephole is not None:
             o = o + self.peephole[2] * c
-        o = self._gate(o)
-        return State((o * torch.tanh(c)).to(drive.dtype), c)
+        return State((self._gate(o) * torch.tanh(c)).to(g.dtype), c)
+
+    def _gates(self, frame: Optional[Tensor], state: Optional[State], context: Context) -> Tensor:
+        """(B, H, W, 4 hidden) before the activations.
+
+        One convolution reads input and state side by side. Convolving the input of all steps at once beforehand was
+        slower or at best equal: its result outgrows the caches, and its backward pass writes it once more.
+        """
+        weight = context.weight
+        if state is None:
+            parts, weight = [(frame, context.input_mask)], context.weight_x
+        elif frame is None:
+            parts = [(state.h, context.state_mask)]
+        else:
+            parts = [(frame.to(state.h.dtype), context.input_mask), (state.h, context.state_mask)]
+        if context.base is None:
+            return self._convolve(parts, weight, self.bias)
+        return self._convolve(parts, weight, None) + context.base
 
     def _gate(self, x: Tensor) -> Tensor:
         return (0.2 * x + 0.5).clamp(0.0, 1.0) if self.hard else torch.sigmoid(x)
@@ -157,13 +165,23 @@ class ConvLSTMCell(nn.Module):
         keep = torch.empty((*like.shape[:3], GATES, channels), dtype=like.dtype, device=like.device)
         return keep.bernoulli_(1.0 - rate).div_(1.0 - rate)
 
-    def _convolve(self, maps: Tensor, weight: Tensor, bias: Optional[Tensor], mask: Optional[Tensor]) -> Tensor:
-        """(..., B, H, W, C) -> (all leading axes, H, W, 4 hidden). With a mask, each gate reads its own masked copy."""
-        groups = 1
-        if mask is not None:
-            maps = (maps.unsqueeze(-2) * mask).flatten(-2)
-            groups = GATES
-        return convolve(maps.flatten(0, -4), weight, bias, self.radius, self.padding, groups)
+    def _convolve(self, parts: list, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
+        """Convolve pairs of maps (B, H, W, C) and mask, side by side.
+
+        With a mask, each gate reads its own masked copy.
+        """
+        if all(mask is None for _, mask in parts):
+            maps, groups = torch.cat([maps for maps, _ in parts], dim=-1), 1
+        else:
+            copies = [_copies(maps, mask) for maps, mask in parts]
+            maps, groups = torch.cat(copies, dim=-1).flatten(-2), GATES
+        return convolve(maps, weight, bias, self.radius, self.padding, groups)
+
+
+def _copies(maps: Tensor, mask: Optional[Tensor]) -> Tensor:
+    """(B, H, W, C) -> (B, H, W, 4, C), a copy for each gate."""
+    maps = maps.unsqueeze(-2)
+    return maps.expand(*maps.shape[:3], GATES, -1) if mask is None else maps * mask.to(maps.dtype)
 
 
 def convolve(

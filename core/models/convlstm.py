@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Optional
 
 import torch
 from torch import Tensor, nn
 
+from ..contracts.errors import ConfigError
 from ..contracts.models import family
 from .base import WHOLE_FRAME_PX, ForecastModel
-from .cells import GATES, Context, ConvLSTMCell, State, convolve
-
-# The input-to-state convolution of all steps at once is fastest while its result is small. Beyond this it no longer fits
-# any cache and costs memory that a long window on a large grid does not have; then it is done step by step.
-HOIST_LIMIT_BYTES = 256 * 2**20
+from .cells import ConvLSTMCell, State, convolve
 
 
 class ConvLSTM(ForecastModel):
     """Stacked ConvLSTM layers and one output convolution.
 
     ``many-to-one``: the output layer turns the last state of the top layer into all L leads of the K targets at once.
-    ``encoder-decoder``: as many decoder layers start from the encoder's final states and run L steps; each step reads the
-    prediction of the lead before (zeros at the first), or nothing, and the static maps; the output layer gives the K targets.
+    ``encoder-decoder``: as many decoder layers start from the encoder's final states and run L steps; each step reads
+    the prediction of the lead before (zeros at the first), or nothing, and the static maps; the output layer gives the
+    K targets.
 
-    The first layer reads at each step the dynamic input, with ``mask_channels`` the masks of observed input, and the static
-    maps, in this order. Normalisation follows each layer over (steps x B) maps. With batch normalisation the samples of a
-    batch depend on each other in training, never in evaluation. Shapes, units and NaN policy: :mod:`core.models.base`;
-    options: the catalogue in :mod:`core.contracts.models`; bad sizes and options raise ConfigError.
+    The first layer reads at each step the dynamic input, with ``mask_channels`` the masks of observed input, and the
+    static maps, in this order. Normalisation follows each layer over (steps x B) maps. With batch normalisation the
+    samples of a batch depend on each other in training, never in evaluation. Shapes, units and NaN policy:
+    :mod:`core.models.base`; options: the catalogue in :mod:`core.contracts.models`; bad sizes and options raise
+    ConfigError.
     """
 
     def __init__(
@@ -42,7 +40,7 @@ class ConvLSTM(ForecastModel):
         self.feeds_back = self.decodes and self.options["decoder_input"] == "previous"
         dynamic = self.in_channels * (2 if self.uses_observed else 1)
         self.encoder = self._cells(dynamic)
-        # The decoder reads the encoder's states, never its top output: a norm there would be a parameter without effect.
+        # The decoder reads the encoder's states, not its top output: a norm there would have no effect.
         self.encoder_norms = self._norms(len(self.encoder) - 1 if self.decodes else len(self.encoder))
         if self.decodes:
             self.decoder = self._cells(self.out_channels if self.feeds_back else 0)
@@ -67,7 +65,10 @@ class ConvLSTM(ForecastModel):
         return result
 
     def halo_px(self, window: int) -> int:
-        """Cells around a tile that its prediction depends on; equal kernels of radius r: r (T - 1 + layers) + head radius."""
+        """Cells around a tile that its prediction depends on.
+
+        With equal kernels of radius r, many-to-one: r (T - 1 + layers) + radius of the output kernel.
+        """
         if self.options["normalisation"] == "group":
             return WHOLE_FRAME_PX
         radii = [cell.radius for cell in self.encoder]
@@ -75,7 +76,8 @@ class ConvLSTM(ForecastModel):
         halo = sum(radii) + (window - 1) * max(radii) + head
         if not self.decodes:
             return halo
-        # One more step through the states, then for each further lead the longer way: states, or prediction and all layers.
+        # One more step through the states; then for each further lead the longer way: the states, or the prediction
+        # fed back through all layers.
         further = max(max(radii), head + sum(radii)) if self.feeds_back else max(radii)
         return halo + max(radii) + (self.leads - 1) * further
 
@@ -109,7 +111,9 @@ class ConvLSTM(ForecastModel):
         masks = torch.ones_like(frames) if observed is None else observed.to(x.dtype).permute(1, 0, 3, 4, 2)
         return torch.cat((frames, masks), dim=-1)
 
-    def _encode(self, frames: Tensor, static: Optional[Tensor], last_steps: int) -> tuple[Optional[Tensor], list[State]]:
+    def _encode(
+        self, frames: Tensor, static: Optional[Tensor], last_steps: int
+    ) -> tuple[Optional[Tensor], list[State]]:
         """Top outputs of the ``last_steps`` last steps (None for 0) and the final state of each layer."""
         states = []
         for k, cell in enumerate(self.encoder):
@@ -130,18 +134,11 @@ class ConvLSTM(ForecastModel):
         for _ in range(self.leads):
             maps = previous
             for k, cell in enumerate(self.decoder):
-                drive = self._decoder_drive(k, maps, contexts[k])
-                states[k] = cell.step(drive, states[k], contexts[k])
+                states[k] = cell.step(maps if cell.in_channels else None, states[k], contexts[k])
                 maps = _normalise(self.decoder_norms[k], states[k].h.unsqueeze(0)).squeeze(0)
             previous = self._head(maps)
             predictions.append(previous)
         return torch.stack(predictions, dim=1).permute(0, 1, 4, 2, 3)
-
-    def _decoder_drive(self, layer: int, maps: Tensor, context: Context) -> Tensor:
-        cell = self.decoder[layer]
-        if cell.in_channels == 0:
-            return cell.rest(maps, context)
-        return cell.drive(maps.unsqueeze(0), context).squeeze(0)
 
     def _head(self, maps: Tensor) -> Tensor:
         """(N, H, W, hidden) -> (N, H, W, maps out)."""
@@ -151,33 +148,35 @@ class ConvLSTM(ForecastModel):
 
 def _run(cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor]) -> tuple[list[Tensor], State]:
     """All steps of one layer from a state of zeros: its outputs, each (B, H, W, hidden), and its final state."""
-    context = cell.begin(frames[0], static)
+    # unbind, never frames[t]: the backward pass of an index writes zeros of the whole sequence's size at every step.
+    steps = frames.unbind(0)
+    context = cell.begin(steps[0], static)
     state, outputs = None, []
-    for drive in _drives(cell, frames, context):
-        state = cell.step(drive, state, context)
+    for frame in steps:
+        state = cell.step(frame, state, context)
         outputs.append(state.h)
     return outputs, state
-
-
-def _drives(cell: ConvLSTMCell, frames: Tensor, context: Context) -> Iterator[Tensor]:
-    # unbind, never frames[t]: the backward pass of an index writes zeros of the size of the whole sequence at every step.
-    size = frames[..., 0].numel() * GATES * cell.hidden * frames.element_size()
-    if size <= HOIST_LIMIT_BYTES:
-        yield from cell.drive(frames, context).unbind(0)
-        return
-    for frame in frames.unbind(0):
-        yield cell.drive(frame.unsqueeze(0), context).squeeze(0)
 
 
 def _normalise(norm: nn.Module, sequence: Tensor) -> Tensor:
     """Apply ``norm`` to (T, B, H, W, C) as T x B maps."""
     if isinstance(norm, nn.Identity):
         return sequence
+    if isinstance(norm, nn.BatchNorm2d) and norm.training and sequence[..., 0].numel() == 1:
+        raise ConfigError(
+            "Batch normalisation cannot be trained on a single value",
+            expected="more than one cell or more than one window in each batch",
+            got="one window on a grid of one cell",
+            remedy="Use larger batches without a remainder of one window, or another normalisation",
+        )
     planes = sequence.flatten(0, 1).permute(0, 3, 1, 2)
     return norm(planes).permute(0, 2, 3, 1).contiguous().unflatten(0, sequence.shape[:2])
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
-    """Group normalisation (Wu and He 2018, doi:10.1007/978-3-030-01261-8_1): at most 32 groups, at least 4 channels each."""
+    """Group normalisation: at most 32 groups, at least 4 channels each.
+
+    Wu and He 2018, doi:10.1007/978-3-030-01261-8_1.
+    """
     most = min(32, max(1, channels // 4))
     return nn.GroupNorm(next(groups for groups in range(most, 0, -1) if channels % groups == 0), channels)

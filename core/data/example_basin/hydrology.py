@@ -22,13 +22,13 @@ class HydrologyParameters:
     snow_threshold_c: float = 0.5
     snow_range_c: float = 2.0
     degree_day_factor_mm_per_c: float = 3.5
-    capacity_valley_mm: float = 115.0
-    capacity_loss_mm_per_km: float = 45.0
+    capacity_valley_mm: float = 80.0
+    capacity_loss_mm_per_km: float = 30.0
     capacity_noise: float = 0.04
     quick_exponent: float = 2.5
     stress_saturation: float = 0.55
-    percolation_mm_per_day: float = 5.0
-    percolation_exponent: float = 3.0
+    percolation_mm_per_day: float = 12.0
+    percolation_exponent: float = 6.0
     groundwater_days: float = 40.0
     headwater_velocity_m_per_s: float = 0.12
     velocity_exponent: float = 0.18

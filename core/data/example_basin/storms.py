@@ -20,7 +20,8 @@ _TEXTURE = 160  # cells of the periodic texture that fronts carry along
 class Storm:
     """One rain system. Positions in km east and north of the south-west corner, times in days, angles in radians.
 
-    ``heading`` is where it goes; ``along_km`` and ``across_km`` are the standard deviations in and across that direction.
+    ``heading`` is where it goes, counted from east to north; ``along_km`` and ``across_km`` are the standard deviations
+    in and across that direction.
     """
 
     start_day: float
@@ -46,7 +47,7 @@ def make_precipitation(
     """
     rows, columns = elevation_m.shape
     width_km, height_km = columns * resolution_m / 1000.0, rows * resolution_m / 1000.0
-    texture = fractal_field(rng, _TEXTURE, _TEXTURE, 2.6)
+    texture = fractal_field(rng, _TEXTURE, _TEXTURE, 2.8, periodic=True)
     x_km = (np.arange(columns) + 0.5)[None, :] * resolution_m / 1000.0
     y_km = (np.arange(rows)[::-1] + 0.5)[:, None] * resolution_m / 1000.0
     slope = _slope(elevation_m, resolution_m)
@@ -69,7 +70,7 @@ def make_temperature(
     cooling = -2.5 * np.maximum(season, 0.0) * (1.0 - np.exp(-rain_mean / 4.0))
     rows, columns = elevation_m.shape
     local = fractal_field(rng, rows, columns, 3.0)[None] * 0.4 * _red_noise(rng, days, 0.6)[:, None, None]
-    daily = 11.0 + 9.2 * season + spell + cooling
+    daily = 13.0 + 9.2 * season + spell + cooling
     return daily[:, None, None] - 0.006 * elevation_m[None] + local
 
 
@@ -98,7 +99,7 @@ def _storms(rng: np.random.Generator, day_of_year: np.ndarray, width_km: float, 
     wind = rng.normal(-0.4, 0.5)  # from west-north-west
     for day, doy in enumerate(day_of_year):
         warm = 0.5 - 0.5 * np.cos(2.0 * np.pi * (doy - 20.0) / 365.25)
-        wet = rng.random() < ((0.80 if wet else 0.17) + 0.02 * (1.0 - warm))
+        wet = rng.random() < ((0.78 if wet else 0.12) + 0.10 * (1.0 - warm))
         wind = 0.6 * wind + 0.4 * -0.4 + rng.normal(0.0, 0.45)
         if wet and rng.random() < 0.46:
             storms.append(_front(rng, day, wind, warm, width_km, height_km))
@@ -108,9 +109,7 @@ def _storms(rng: np.random.Generator, day_of_year: np.ndarray, width_km: float, 
     return storms
 
 
-def _front(
-    rng: np.random.Generator, day: int, wind: float, warm: float, width_km: float, height_km: float
-) -> Storm:
+def _front(rng: np.random.Generator, day: int, wind: float, warm: float, width_km: float, height_km: float) -> Storm:
     """A band that starts upwind of the basin and leaves it on the other side."""
     reach = 0.5 * (width_km + height_km) / 2.0 + 35.0
     speed = rng.uniform(45.0, 130.0)
@@ -126,7 +125,7 @@ def _front(
         speed_km_per_day=speed,
         along_km=rng.uniform(9.0, 17.0),
         across_km=rng.uniform(30.0, 75.0),
-        intensity_mm_per_day=rng.gamma(2.2, 11.0) * (1.0 + 0.25 * warm) * speed / 80.0,
+        intensity_mm_per_day=rng.gamma(3.0, 8.0) * (1.0 + 0.25 * warm) * speed / 80.0,
         texture_shift=(int(rng.integers(_TEXTURE)), int(rng.integers(_TEXTURE))),
         texture_weight=0.45,
     )

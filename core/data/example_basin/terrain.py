@@ -26,10 +26,10 @@ _RELIEF_SCALE = 0.68
 class Terrain:
     """Where water goes.
 
-    ``fine_elevation_m`` (2H, 2W); ``elevation_m`` (H, W), the mean of the four fine cells; ``filled_m`` (H, W), the same
-    without depressions, which the flow directions follow; ``flow_direction`` (H, W) uint8, ESRI code, 0 where water leaves
-    the rectangle; ``downstream`` (H*W,) flat index of the next cell or -1; ``upstream_cells`` (H, W), the cell itself
-    included; ``basin_mask`` (H, W) bool, the cells that drain to ``outlet`` (flat index).
+    ``fine_elevation_m`` (2H, 2W); ``elevation_m`` (H, W), the mean of the four fine cells; ``filled_m`` (H, W), the
+    same without depressions, which the flow directions follow; ``flow_direction`` (H, W) uint8, ESRI code, 0 where
+    water leaves the rectangle; ``downstream`` (H*W,) flat index of the next cell or -1; ``upstream_cells`` (H, W), the
+    cell itself included; ``basin_mask`` (H, W) bool, the cells that drain to ``outlet`` (flat index).
     """
 
     fine_elevation_m: np.ndarray
@@ -60,9 +60,14 @@ def make_terrain(rng: np.random.Generator, rows: int, columns: int) -> Terrain:
     )
 
 
-def fractal_field(rng: np.random.Generator, rows: int, columns: int, exponent: float) -> np.ndarray:
-    """Random field (rows, columns) of mean 0 and standard deviation 1 with power spectrum ``k ** -exponent``."""
-    size = 2 * max(rows, columns)  # cut from a larger periodic field, so that opposite borders differ
+def fractal_field(
+    rng: np.random.Generator, rows: int, columns: int, exponent: float, periodic: bool = False
+) -> np.ndarray:
+    """Random field (rows, columns) of mean 0 and standard deviation 1 with power spectrum ``k ** -exponent``.
+
+    Opposite borders fit each other where a square field is asked to be ``periodic``; else they are unrelated.
+    """
+    size = max(rows, columns) * (1 if periodic else 2)
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
     frequency[0, 0] = np.inf
     spectrum = np.fft.rfft2(rng.standard_normal((size, size))) * frequency ** (-exponent / 2.0)
@@ -142,7 +147,7 @@ def contributing_area(cell: int, filled_m: np.ndarray, downstream: np.ndarray) -
 
 
 def choose_gauges(terrain: Terrain, count: int = 4) -> list[int]:
-    """Flat indices of gauges: the outlet, then the largest rivers that lie apart from each other and differ clearly in area."""
+    """Flat indices of gauges: the outlet, then the largest rivers that lie apart and differ clearly in area."""
     area = terrain.upstream_cells.ravel()
     total = area[terrain.outlet]
     columns = terrain.basin_mask.shape[1]
@@ -182,7 +187,7 @@ def _raw_surface(rng: np.random.Generator, rows: int, columns: int) -> np.ndarra
     radius = (np.abs((x - 0.5) / 0.46) ** 4 + np.abs((y - 0.5) / 0.46) ** 4) ** 0.25 + warp
     beyond = np.maximum(radius - 1.0, 0.0) * (1.0 - np.exp(-(((x - axis) / 0.12) ** 2)) * (y < 0.3))
     valley = 900.0 * y**1.3 + 520.0 * (np.abs(x - axis) / 0.5) ** 0.9 * (0.55 + 0.45 * y)
-    return 180.0 + valley + 150.0 * fractal_field(rng, rows, columns, 3.2) - 900.0 * beyond
+    return 180.0 + valley + 150.0 * fractal_field(rng, rows, columns, 3.2) - 1600.0 * beyond
 
 
 def _carve(surface_m: np.ndarray, steps: int = 12, strength: float = 0.06) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""A slow, plain transcription of equations (9)-(14), with the peepholes of Shi et al. (2015), in double precision NumPy."""
+"""A slow, plain transcription of equations (9)-(14), with the peepholes of Shi et al.
+
+(2015), in double precision NumPy.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import numpy as np
 
 
 def convolve(maps: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(B, C, H, W) with weight (O, C, k, k), zeros beyond the edge: (B, O, H, W), one kernel offset after the other."""
+    """(B, C, H, W) with weight (O, C, k, k), zeros beyond the edge.
+
+    (B, O, H, W), one kernel offset after the other.
+    """
     size = weight.shape[-1]
     radius = size // 2
     height, width = maps.shape[-2:]

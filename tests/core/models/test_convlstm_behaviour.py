@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+
 from freshet.core.contracts.errors import ConfigError
 from freshet.core.contracts.models import FAMILIES, family, resolve
 from freshet.core.models import REGISTRY, build_model, list_models
@@ -92,6 +93,17 @@ def test_bfloat16_autocast_stays_near_float32_and_trains(options):
     assert (rough.float() - exact).norm() / exact.norm() < 0.05
     rough.float().square().mean().backward()
     assert all(torch.isfinite(value.grad).all() for value in model.parameters())
+
+
+def test_the_memory_stays_in_float32_under_autocast():
+    cell = make({}).encoder[0]
+    frames = torch.randn(2, 1, 4, 4, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        context = cell.begin(frames[0], torch.randn(1, 4, 4, 2))
+        first = cell.step(frames[0], None, context)
+        second = cell.step(frames[1], first, context)
+    assert [first.h.dtype, second.h.dtype] == [torch.bfloat16] * 2
+    assert [first.c.dtype, second.c.dtype] == [torch.float32] * 2
 
 
 def test_overfits_one_small_batch():
@@ -203,10 +215,19 @@ def test_refuses_input_that_does_not_fit():
         make({"output": "encoder-decoder"})(x, static, last_steps=2)
 
 
+def test_batch_normalisation_of_a_single_value_is_refused_in_training_only():
+    model = make({"normalisation": "batch"})
+    x, static = sample(batch=1, window=1, height=1, width=1)
+    with pytest.raises(ConfigError, match="single value"):
+        model.train()(x, static)
+    assert model.eval()(x, static)["y_hat"].shape == (1, 2, 1, 1, 1)
+
+
 def test_a_preset_gives_way_to_options_and_completes_the_rest():
     name, options = resolve("convlstm-wflow", {"dropout": 0.3, "kernel": 5})
     assert name == "convlstm"
-    assert (options["dropout"], options["kernel"], options["hidden"], options["forget_bias"]) == (0.3, (5,), (32, 64), 1.0)
+    assert (options["dropout"], options["kernel"]) == (0.3, (5,))
+    assert (options["hidden"], options["forget_bias"]) == ((32, 64), 1.0)
     assert resolve(name, options) == (name, options)
     assert family("convlstm-wflow") is family("convlstm")
 
@@ -227,6 +248,6 @@ def test_the_registry_holds_families_of_the_catalogue_only():
 
 def test_listing_models_loads_no_torch():
     root = __file__.rsplit("core", 1)[0]
-    code = "import conftest, sys; from freshet.core.models import list_models; list_models(); print('torch' in sys.modules)"
+    code = "import conftest, sys, freshet.core.models as m; m.list_models(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

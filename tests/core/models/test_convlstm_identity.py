@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from freshet.core.models import build_model, convlstm
+
+from freshet.core.models import build_model
 
 from . import reference as ref
 
@@ -60,14 +61,6 @@ def test_one_cell_grid_and_one_channel_equal_the_equations():
     np.testing.assert_allclose(model(x)["y_hat"].detach().numpy(), expected_many_to_one(model, x), atol=TOLERANCE)
 
 
-def test_convolving_step_by_step_equals_convolving_all_steps_at_once(monkeypatch):
-    model = build_model("convlstm", 2, 1, static_channels=1, hidden=(3, 3))
-    x, static = inputs(2, 1)
-    hoisted = model(x, static)["y_hat"]
-    monkeypatch.setattr(convlstm, "HOIST_LIMIT_BYTES", 0)
-    torch.testing.assert_close(model(x, static)["y_hat"], hoisted, rtol=0, atol=TOLERANCE)
-
-
 def test_gradients_equal_those_of_numerical_differences():
     model = build_model(
         "convlstm", 2, 1, static_channels=1, hidden=(2, 2), peepholes=True, output="encoder-decoder", leads=2
@@ -91,6 +84,21 @@ def test_masks_of_observed_input_are_channels_after_the_dynamic_ones():
 
 def test_dropout_is_one_mask_per_sequence_and_gate(monkeypatch):
     model = build_model("convlstm", 2, 1, static_channels=1, hidden=(3,), dropout=0.3, recurrent_dropout=0.4)
+    check_masks(model, monkeypatch)
+
+
+@pytest.mark.parametrize("only", ["dropout", "recurrent_dropout"])
+def test_either_dropout_works_without_the_other(only):
+    model = build_model("convlstm", 2, 1, static_channels=1, hidden=(3,), **{only: 0.5})
+    x, static = inputs(2, 1)
+    for mask_rate in ("dropout", "recurrent_dropout"):
+        setattr(model.encoder[0], mask_rate, 0.0)
+    exact = model(x, static)["y_hat"]
+    setattr(model.encoder[0], only, 1e-12)  # a mask of ones: the path with masks must give what the path without gives
+    torch.testing.assert_close(model(x, static)["y_hat"], exact, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def check_masks(model, monkeypatch) -> None:
     randomise(model)
     x, static = inputs(2, 1)
     drawn = []
@@ -101,8 +109,8 @@ def test_dropout_is_one_mask_per_sequence_and_gate(monkeypatch):
     assert len(drawn) == 2
     input_masks, state_masks = (mask.double().numpy().transpose(3, 0, 4, 1, 2) for mask in drawn)
     assert set(np.unique(input_masks.round(4))) == {0.0, round(1 / 0.7, 4)}
-    frames = np.concatenate([x.numpy(), np.broadcast_to(static[:, None].numpy(), (*x.shape[:2], 1, *x.shape[3:]))], axis=2)
-    frames = frames.astype(float).transpose(1, 0, 2, 3, 4)
+    repeated = static[:, None].expand(-1, x.shape[1], -1, -1, -1)
+    frames = torch.cat((x, repeated), dim=2).double().numpy().transpose(1, 0, 2, 3, 4)
     out, _ = ref.layer(frames, ref.cell_parameters(cell), input_masks=input_masks, state_masks=state_masks)
     np.testing.assert_allclose(y[:, 0], ref.head(model, out[-1]), atol=TOLERANCE)
 

@@ -1,0 +1,113 @@
+"""The jobs that use a model: predict, compare, evaluate, explain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from .config import Config, setting
+from .dates import parse_date
+from .errors import ConfigError
+from .training_job import DEVICES, PeriodConfig, check_named
+
+
+@dataclass(frozen=True)
+class PredictJob(Config):
+    """Maps of a saved model for a period, beside the observed ones and their difference where the dataset has the
+    target.
+    """
+
+    model: str = setting(label="Model", help="Saved model file (.safetensors).")
+    dataset: str = setting(label="Dataset", help="Prepared dataset (.nc) with the variables that the model needs.")
+    period: PeriodConfig = setting(
+        PeriodConfig, label="Period", help="Dates to predict; empty takes the model's test period, else all."
+    )
+    device: str = setting("auto", label="Device", help="Where to compute.", choices=DEVICES)
+    batch: int = setting(8, label="Batch", help="Windows computed at once.", minimum=1, maximum=4096, advanced=True)
+    title: str = setting("", label="Title", help="A name for the run.")
+
+    def check(self) -> None:
+        """A model and a dataset are named."""
+        check_named(self.model, "model", "Choose a saved model file (.safetensors)")
+        check_named(self.dataset, "dataset", "Choose a prepared dataset (.nc)")
+
+
+@dataclass(frozen=True)
+class CompareJob(Config):
+    """Difference and scores of two series of maps on the same grid: predicted - observed."""
+
+    predicted: str = setting(label="Predicted", help="Multi-band raster with dates per band.")
+    observed: str = setting(label="Observed", help="Multi-band raster with dates per band.")
+    label: str = setting("", label="Quantity", help="What the maps show, for legends.")
+    units: str = setting("", label="Unit", help="Unit of both; empty takes the one in the files.")
+    title: str = setting("", label="Title", help="A name for the run.")
+
+    def check(self) -> None:
+        """Both rasters are named."""
+        check_named(self.predicted, "predicted raster", "Choose the raster with the predicted maps")
+        check_named(self.observed, "observed raster", "Choose the raster with the observed maps")
+
+
+@dataclass(frozen=True)
+class EvaluateJob(Config):
+    """Scores of a saved model over a period, pooled and per cell, beside persistence and climatology."""
+
+    model: str = setting(label="Model", help="Saved model file (.safetensors).")
+    dataset: str = setting(label="Dataset", help="Prepared dataset (.nc) with the target.")
+    period: PeriodConfig = setting(
+        PeriodConfig, label="Period", help="Dates to judge; empty takes the model's test period."
+    )
+    device: str = setting("auto", label="Device", help="Where to compute.", choices=DEVICES)
+    batch: int = setting(8, label="Batch", help="Windows computed at once.", minimum=1, maximum=4096, advanced=True)
+    title: str = setting("", label="Title", help="A name for the run.")
+
+    def check(self) -> None:
+        """A model and a dataset are named."""
+        check_named(self.model, "model", "Choose a saved model file (.safetensors)")
+        check_named(self.dataset, "dataset", "Choose a prepared dataset (.nc)")
+
+
+@dataclass(frozen=True)
+class ExplainJob(Config):
+    """What drove a prediction at a cell, or its mean over a polygon, at a date: which variable, where, how many
+    steps back.
+    """
+
+    model: str = setting(label="Model", help="Saved model file (.safetensors).")
+    dataset: str = setting(label="Dataset", help="Prepared dataset (.nc) with the variables that the model needs.")
+    date: str = setting(label="Date", help="Date of the prediction to explain.")
+    x: Optional[float] = setting(None, label="x", help="Easting or longitude of the cell, in the dataset's CRS.")
+    y: Optional[float] = setting(None, label="y", help="Northing or latitude of the cell, in the dataset's CRS.")
+    polygon: str = setting("", label="Polygon", help="WKT in the dataset's CRS; explains the mean over its cells.")
+    method: str = setting(
+        "integrated-gradients",
+        label="Method",
+        help="How contributions are measured.",
+        choices=("integrated-gradients",),
+    )
+    baseline: str = setting(
+        "mean", label="Against", help="What the prediction is compared with: each variable's mean, or a sequence without rain.",
+        choices=("mean", "dry"),
+    )  # fmt: skip
+    steps: int = setting(
+        32,
+        label="Steps",
+        help="Points between baseline and input; more are slower and closer.",
+        minimum=2,
+        maximum=1000,
+    )
+    device: str = setting("auto", label="Device", help="Where to compute.", choices=DEVICES)
+    title: str = setting("", label="Title", help="A name for the run.")
+
+    def check(self) -> None:
+        """A place is given, once; the date is a date."""
+        check_named(self.model, "model", "Choose a saved model file (.safetensors)")
+        check_named(self.dataset, "dataset", "Choose a prepared dataset (.nc)")
+        parse_date(self.date, "The date to explain")
+        point = self.x is not None and self.y is not None
+        if point == bool(self.polygon):
+            raise ConfigError(
+                "The place to explain is not clear",
+                expected="either a cell (x and y) or a polygon",
+                remedy="Pick a cell on the map, or give a polygon",
+            )

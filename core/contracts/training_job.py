@@ -1,0 +1,270 @@
+"""The jobs that make a model: train, finetune, tune; and the parts that they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from .config import Config, setting
+from .dataset_job import check_dates
+from .errors import ConfigError
+from .models import resolve
+from .variables import SCALERS
+
+LOSSES = ("mse", "mae", "nse")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class PeriodConfig(Config):
+    """A period that holds both its ends; empty ends are open."""
+
+    start: str = setting("", label="From", help="First date of the period.")
+    end: str = setting("", label="To", help="Last date of the period.")
+
+    def check(self) -> None:
+        """Both are dates, in order."""
+        check_dates(self.start, self.end, "The period")
+
+
+@dataclass(frozen=True)
+class SplitConfig(Config):
+    """Training, validation and test period. Without dates the shares are cut from the end of the record, test last."""
+
+    validation_share: float = setting(
+        0.15, label="Validation", help="Share of the time kept to decide when to stop.", minimum=0.0, maximum=0.8
+    )
+    test_share: float = setting(
+        0.2, label="Test", help="Share of the time never seen in training.", minimum=0.0, maximum=0.8
+    )
+    train: Optional[PeriodConfig] = setting(None, label="Training period", help="Dates of the targets to train on.")
+    validation: Optional[PeriodConfig] = setting(
+        None, label="Validation period", help="Dates of the targets to validate on."
+    )
+    test: Optional[PeriodConfig] = setting(None, label="Test period", help="Dates of the targets to test on.")
+
+    def check(self) -> None:
+        """Dates for all three or for none; something is left to train on."""
+        given = [self.train is not None, self.validation is not None, self.test is not None]
+        if any(given) and not all(given):
+            raise ConfigError(
+                "Only some of the periods are given",
+                expected="training, validation and test, or none of them",
+                remedy="Give all three",
+            )
+        if not any(given) and self.validation_share + self.test_share > 0.9:
+            raise ConfigError(
+                "Less than 10 % of the time is left for training", remedy="Lower the shares of validation and test"
+            )
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config):
+    """A family of the model catalogue, or one of its presets, and its options."""
+
+    family: str = setting("convlstm", label="Family", help="Model family or preset; 'freshet models' lists them.")
+    options: dict[str, Any] = setting(
+        {}, label="Options", help="Options of the family; those not given take its defaults."
+    )
+
+    def check(self) -> None:
+        """The family exists and takes these options."""
+        resolve(self.family, self.options)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Config):
+    """How a model is trained."""
+
+    epochs: int = setting(
+        20, label="Epochs", help="Passes over the training windows at most.", minimum=1, maximum=100000
+    )
+    patience: int = setting(
+        5,
+        label="Patience",
+        help="Stop after so many epochs without a better validation loss.",
+        minimum=1,
+        maximum=100000,
+    )
+    batch: int = setting(4, label="Batch", help="Windows per step of the optimizer.", minimum=1, maximum=4096)
+    learning_rate: float = setting(
+        1e-3,
+        label="Learning rate",
+        help="Step size of Adam; smaller is slower and steadier.",
+        minimum=1e-8,
+        maximum=1.0,
+    )
+    schedule: str = setting(
+        "cosine",
+        label="Schedule",
+        help="How the learning rate falls over the epochs.",
+        choices=("constant", "cosine"),
+        advanced=True,
+    )
+    loss: str = setting(
+        "mse", label="Loss", help="Mean squared error, mean absolute error, or 1 - NSE.", choices=LOSSES
+    )
+    seed: int = setting(
+        1, label="Seed", help="Same seed, same data, same machine: same model.", minimum=0, maximum=2**31 - 1
+    )
+    device: str = setting(
+        "auto", label="Device", help="Where to compute; auto takes a working GPU, else the CPU.", choices=DEVICES
+    )
+    precision: str = setting(
+        "auto",
+        label="Precision",
+        help="bfloat16 is faster where the processor has it.",
+        choices=PRECISIONS,
+        advanced=True,
+    )
+    supervised_steps: int = setting(
+        1, label="Supervised steps", help="Last steps of each window that are compared with the target; more learn faster.",
+        unit="steps", minimum=1, maximum=1000, advanced=True,
+    )  # fmt: skip
+    window_stride: int = setting(
+        1,
+        label="Stride",
+        help="Distance between the training windows used in one epoch.",
+        unit="steps",
+        minimum=1,
+        maximum=1000,
+        advanced=True,
+    )
+    weight_decay: float = setting(
+        0.0, label="Weight decay", help="Pulls weights towards zero.", minimum=0.0, maximum=1.0, advanced=True
+    )
+    clip_norm: float = setting(
+        1.0, label="Gradient clip", help="Largest norm of a gradient.", minimum=1e-6, maximum=1e6, advanced=True
+    )
+    time_limit_minutes: Optional[float] = setting(
+        None,
+        label="Time limit",
+        help="Stop after the epoch in which this time has passed.",
+        unit="min",
+        minimum=0.01,
+        advanced=True,
+    )
+    threads: int = setting(
+        0, label="Threads", help="Processor threads; 0 chooses.", minimum=0, maximum=1024, advanced=True
+    )
+
+
+@dataclass(frozen=True)
+class TrainJob(Config):
+    """Train one model on one dataset or on several at once."""
+
+    datasets: tuple[str, ...] = setting(
+        label="Datasets", help="Prepared datasets (.nc); several basins give one model."
+    )
+    target: str = setting(label="Predict", help="The variable to predict.")
+    inputs: tuple[str, ...] = setting(label="Inputs", help="Variables whose last steps the model watches.")
+    static: tuple[str, ...] = setting((), label="Static maps", help="Maps that do not change in time.")
+    season: bool = setting(True, label="Season", help="Tell the model the day of the year, as sine and cosine.")
+    window: int = setting(
+        30, label="Window", help="How many steps the model looks back.", unit="steps", minimum=1, maximum=10000
+    )
+    lead: int = setting(
+        0,
+        label="Steps ahead",
+        help="0 predicts the last step of the window, 1 the step after it.",
+        unit="steps",
+        minimum=0,
+        maximum=10000,
+    )
+    leads: int = setting(
+        1,
+        label="Number of leads",
+        help="How many steps in a row are predicted, from 'steps ahead' on.",
+        minimum=1,
+        maximum=1000,
+    )
+    split: SplitConfig = setting(SplitConfig, label="Periods", help="Training, validation and test period.")
+    scalers: dict[str, str] = setting(
+        {}, label="Scalers", help="Scaler of a variable, if not the catalogue's.", choices=SCALERS
+    )
+    model: ModelConfig = setting(ModelConfig, label="Model", help="Family and options.")
+    training: TrainingConfig = setting(TrainingConfig, label="Training", help="How to train.")
+    title: str = setting("", label="Title", help="A name for the run.")
+
+    def check(self) -> None:
+        """Contradictions that would leak the answer or leave nothing to learn from."""
+        if not self.datasets:
+            raise ConfigError("No dataset is chosen", remedy="Choose at least one prepared dataset (.nc)")
+        if not self.inputs:
+            raise ConfigError("No input is chosen", remedy="Choose at least one variable that the model shall watch")
+        if self.target in self.inputs and self.lead == 0:
+            raise ConfigError(
+                f"The target '{self.target}' is also an input, without a lag",
+                expected="a target that the model cannot simply copy",
+                remedy="Remove it from the inputs, or predict at least 1 step ahead",
+            )
+        for group, names in (("inputs", self.inputs), ("static maps", self.static)):
+            doubled = sorted({name for name in names if names.count(name) > 1})
+            if doubled:
+                raise ConfigError(f"'{doubled[0]}' stands twice among the {group}", remedy="Remove one of them")
+        if self.target in self.static:
+            raise ConfigError(
+                f"The target '{self.target}' is also a static map", remedy="Remove it from the static maps"
+            )
+        if self.training.supervised_steps > self.window:
+            raise ConfigError(
+                "More steps are supervised than the window has",
+                expected=f"at most {self.window}",
+                got=str(self.training.supervised_steps),
+                remedy="Lower 'supervised steps' or lengthen the window",
+            )
+        family, options = resolve(self.model.family, self.model.options)
+        if options.get("output") == "encoder-decoder" and self.training.supervised_steps > 1:
+            raise ConfigError(
+                "An encoder-decoder predicts from the end of the window only",
+                got=f"supervised_steps {self.training.supervised_steps}",
+                remedy="Set 'supervised steps' to 1",
+            )
+
+
+@dataclass(frozen=True)
+class FinetuneJob(Config):
+    """Train a saved model further on the data of another basin; its scalers and variables are kept."""
+
+    model: str = setting(label="Model", help="Saved model file (.safetensors).")
+    datasets: tuple[str, ...] = setting(
+        label="Datasets", help="Prepared datasets (.nc) with the variables that the model needs."
+    )
+    split: SplitConfig = setting(SplitConfig, label="Periods", help="Training, validation and test period.")
+    training: TrainingConfig = setting(TrainingConfig, label="Training", help="How to train.")
+    title: str = setting("", label="Title", help="A name for the run.")
+
+    def check(self) -> None:
+        """A model and a dataset are named."""
+        check_named(self.model, "model", "Choose a saved model file (.safetensors)")
+        if not self.datasets:
+            raise ConfigError("No dataset is chosen", remedy="Choose at least one prepared dataset (.nc)")
+
+
+@dataclass(frozen=True)
+class TuneJob(Config):
+    """Search for better options: trainings with options drawn from ranges, judged by the validation loss."""
+
+    train: TrainJob = setting(label="Training", help="The training to start from.")
+    trials: int = setting(10, label="Trials", help="How many trainings.", minimum=1, maximum=100000)
+    space: dict[str, Any] = setting(
+        {},
+        label="Search space",
+        help="Key such as 'training.learning_rate' or 'model.hidden' and a list of values, or {'low':, 'high':, 'log':}.",
+    )
+    seed: int = setting(1, label="Seed", help="Seed of the search.", minimum=0, maximum=2**31 - 1)
+    title: str = setting("", label="Title", help="A name for the run.")
+
+    def check(self) -> None:
+        """There is something to search."""
+        if not self.space:
+            raise ConfigError(
+                "The search space is empty", remedy="Give at least one key, such as 'training.learning_rate'"
+            )
+
+
+def check_named(path: str, what: str, remedy: str) -> None:
+    """A job names what it works on."""
+    if not path:
+        raise ConfigError(f"No {what} is chosen", remedy=remedy)

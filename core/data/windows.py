@@ -1,0 +1,162 @@
+"""Everything of one dataset that a model sees, scaled, in memory, and the windows cut from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+
+from ..contracts.errors import DataError
+from ..contracts.grid import Grid
+from ..contracts.model_card import ModelCard, VariableCard
+from ..contracts.units import normalise
+from .scaling import Scaler
+from .splits import window_ends
+from .store import Dataset
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch. B windows of T steps, C channels (season included), S static maps, N supervised steps, L leads, H
+    rows, W columns.
+
+    ``x (B, T, C, H, W)`` float32 without NaN; ``observed`` like ``x``, or None where nothing is missing; ``static (B,
+    S, H, W)`` or None;
+    ``y (B, N, L, 1, H, W)`` scaled, NaN where there is no observation, or None where the dataset has no target.
+    """
+
+    x: np.ndarray
+    observed: Optional[np.ndarray]
+    static: Optional[np.ndarray]
+    y: Optional[np.ndarray]
+
+
+@dataclass(frozen=True)
+class WindowData:
+    """Scaled arrays of one dataset: ``x (T, C, H, W)`` with 0 (the mean) for missing, ``observed`` bool or None,
+    ``season (T, 2)`` or
+    None, ``static (S, H, W)``, ``y (T, H, W)`` with NaN for missing and outside the mask, or None."""
+
+    name: str
+    grid: Grid
+    times: np.ndarray
+    step_seconds: float
+    window: int
+    lead: int
+    leads: int
+    x: np.ndarray
+    observed: Optional[np.ndarray]
+    season: Optional[np.ndarray]
+    static: Optional[np.ndarray]
+    y: Optional[np.ndarray]
+    mask: np.ndarray
+
+    def valid_ends(self, *, need_target: bool = False) -> np.ndarray:
+        """Last input step of every window that bridges no gap."""
+        return window_ends(self.times, self.step_seconds, self.window, self.lead, self.leads, need_target=need_target)
+
+    def target_times(self, ends: np.ndarray) -> np.ndarray:
+        """datetime64[s] (n, L): the dates that windows ending at ``ends`` predict, also past the end of the record."""
+        steps = self.lead + np.arange(self.leads)
+        return self.times[ends][:, None] + (steps * int(self.step_seconds)).astype("timedelta64[s]")[None, :]
+
+    def batch(self, ends: np.ndarray, supervised_steps: int = 1) -> Batch:
+        """Windows that end at ``ends``; targets of the last ``supervised_steps`` steps of each."""
+        index = ends[:, None] + np.arange(1 - self.window, 1)[None, :]
+        size, window = index.shape
+        x = self.x[index]
+        observed = None if self.observed is None else self.observed[index]
+        if self.season is not None:
+            rows, columns = self.mask.shape
+            maps = np.broadcast_to(self.season[index][:, :, :, None, None], (size, window, 2, rows, columns))
+            x = np.concatenate([x, maps], axis=2)
+            if observed is not None:
+                observed = np.concatenate([observed, np.ones_like(maps, dtype=bool)], axis=2)
+        static = None if self.static is None else np.broadcast_to(self.static[None], (size, *self.static.shape))
+        return Batch(x, observed, static, self._targets(ends, supervised_steps))
+
+    def _targets(self, ends: np.ndarray, supervised_steps: int) -> Optional[np.ndarray]:
+        if self.y is None:
+            return None
+        back = np.arange(1 - supervised_steps, 1)
+        index = ends[:, None, None] + back[None, :, None] + (self.lead + np.arange(self.leads))[None, None, :]
+        inside = (index >= 0) & (index < len(self.times))
+        y = self.y[np.where(inside, index, 0)]
+        y[~inside] = np.nan
+        return y[:, :, :, None]
+
+
+def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
+    """Read a dataset as a model needs it, with the scalers of its card.
+
+    Raises :class:`DataError` where a variable is missing, has another unit, or the step differs.
+    """
+    _check_fit(dataset, card)
+    x = np.stack([_scaled(dataset.dynamic(v.name), v) for v in card.inputs], axis=1)
+    observed = np.isfinite(x)
+    complete = bool(observed.all())
+    np.nan_to_num(x, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    static = None
+    if card.static:
+        static = np.stack([_scaled(dataset.static_map(v.name), v) for v in card.static])
+        np.nan_to_num(static, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    y = None
+    if card.target.name in dataset.variables:
+        y = _scaled(dataset.dynamic(card.target.name), card.target)
+        y[:, ~dataset.mask] = np.nan
+    return WindowData(
+        name=dataset.name,
+        grid=dataset.grid,
+        times=dataset.times,
+        step_seconds=dataset.step_seconds,
+        window=card.window,
+        lead=card.lead,
+        leads=card.leads,
+        x=x,
+        observed=None if complete else observed,
+        season=season_of(dataset.times) if card.season else None,
+        static=static,
+        y=y,
+        mask=dataset.mask,
+    )
+
+
+def season_of(times: np.ndarray) -> np.ndarray:
+    """Sine and cosine of the time of the year, float32 (T, 2); the year's length is the mean one, 365.2425 days."""
+    seconds = (times - times.astype("datetime64[Y]").astype("datetime64[s]")).astype(np.float64)
+    angle = 2.0 * np.pi * seconds / (365.2425 * 86400.0)
+    return np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
+
+
+def _scaled(values: np.ndarray, card: VariableCard) -> np.ndarray:
+    return Scaler.from_dict(card.scaler).transform(values)
+
+
+def _check_fit(dataset: Dataset, card: ModelCard) -> None:
+    needed = {v.name: v for v in (*card.inputs, *card.static)}
+    missing = [f"{v.name} ({v.units})" for v in needed.values() if v.name not in dataset.variables]
+    if missing:
+        there = ", ".join(f"{v.name} ({v.units})" for v in dataset.variables.values())
+        raise DataError(
+            f"The dataset '{dataset.name}' lacks what the model needs: {', '.join(missing)}",
+            expected=", ".join(f"{v.name} ({v.units})" for v in needed.values()),
+            got=there,
+            remedy="Prepare a dataset that holds these variables under these names",
+        )
+    for variable in needed.values():
+        held = dataset.variables[variable.name]
+        if normalise(held.units) != normalise(variable.units):
+            raise DataError(
+                f"'{variable.name}' has another unit than the model was trained with",
+                expected=variable.units or "-",
+                got=held.units or "-",
+                remedy="Prepare the dataset again with the unit of the source given",
+            )
+    if abs(dataset.step_seconds - card.step_seconds) > 0.5:
+        raise DataError(
+            "The dataset's step differs from the model's",
+            expected=f"{card.step_seconds:g} s",
+            got=f"{dataset.step_seconds:g} s",
+            remedy="Prepare the dataset with the model's step",
+        )

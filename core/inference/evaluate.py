@@ -1,0 +1,287 @@
+"""Scores of a model over a period, pooled and per cell, always beside persistence and climatology."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from torch import nn
+
+from ..contracts.errors import DataError
+from ..contracts.events import Artifact, Event
+from ..contracts.files import write_text
+from ..contracts.grid import Grid
+from ..contracts import EvaluateJob, PeriodConfig
+from ..contracts.model_card import ModelCard
+from ..contracts.run_folder import RunFolder
+from ..contracts.variables import quantity
+from ..data.store import Dataset
+from .artifacts import (
+    SCORE_STYLES, RangeSampler, artifact_event, display_units, file_name, lead_words, message, progress, score_range,
+    sequential_range, sign_words, symmetric_limit,
+)  # fmt: skip
+from .figures import Look
+from .geotiff import iso, write_map
+from .judge import MAP_SCORES, Judge, Reference, central_cell, describe_inputs, scores_document
+from .predictor import Predictor
+from .report import Report, write_report
+from .selection import choose_ends, outside_ranges, overlap_with_training
+
+
+@dataclass
+class Evaluation:
+    """What judging a model has given. ``scores`` is the content of scores.json; ``maps[lead][name]`` are (H, W) float64.
+
+    ``predicted`` and ``observed`` (H, W) are of ``date``, the one with the median error; ``series`` fits the report.
+    """
+
+    scores: dict[str, Any]
+    maps: list[dict[str, np.ndarray]]
+    card: ModelCard
+    grid: Grid
+    look: Look
+    date: np.datetime64
+    predicted: np.ndarray
+    observed: np.ndarray
+    cell: tuple[int, int]
+    dates: np.ndarray
+    series: list[tuple[str, np.ndarray, Optional[np.ndarray], Optional[np.ndarray]]]
+    notes: list[str]
+
+    def card_scores(self) -> dict[str, Any]:
+        """The part of the scores that belongs into a model card."""
+        keys = ("period", "steps", "lead_steps", "model", "persistence", "climatology", "skill", "dataset")
+        return {key: self.scores[key] for key in keys}
+
+
+def evaluate(job: EvaluateJob, run: RunFolder) -> Iterator[Event]:
+    """Judge a saved model: scores.json, a map per score, report.html.
+
+    Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit.
+    """
+    with Predictor(job.model, job.dataset, job.device, batch=job.batch) as predictor:
+        yield message(f"Device {predictor.why_device}.")
+        evaluation = yield from _judge(predictor, job.period, None)
+    asked = [("Judge", job.model), ("On", job.dataset)]
+    yield from publish(evaluation, run, title=job.title, asked=asked)
+
+
+def evaluate_model(
+    module: nn.Module,
+    card: ModelCard,
+    dataset: Dataset,
+    *,
+    ends: Optional[np.ndarray] = None,
+    period: Optional[PeriodConfig] = None,
+    device: str = "auto",
+    batch: int = 8,
+) -> Generator[Event, None, Evaluation]:
+    """Judge a module at hand on an open dataset; ``evaluation = yield from evaluate_model(...)``.
+
+    ``ends``: last input steps of the windows to judge, such as ``Split.test``; without them the windows of ``period``, and
+    without that the test period of the card. The module is left in evaluation mode on the device.
+    """
+    with Predictor((module, card), dataset, device, batch=batch) as predictor:
+        return (yield from _judge(predictor, period or PeriodConfig(), ends))
+
+
+def publish(
+    evaluation: Evaluation,
+    run: RunFolder,
+    *,
+    title: str = "",
+    asked: Sequence[tuple[str, str]] = (),
+    history: Sequence[dict[str, Any]] = (),
+    with_report: bool = True,
+) -> Iterator[Event]:
+    """Write scores.json, the score maps and report.html into a run folder, and tell of each. ``history``: METRIC values of a training."""  # fmt: skip
+    yield from write_scores(evaluation.scores, run)
+    card, several = evaluation.card, len(evaluation.maps) > 1
+    for number, maps in enumerate(evaluation.maps):
+        for name in MAP_SCORES:
+            yield artifact_event(_score_map(evaluation, run, name, maps[name], card.lead + number, several))
+    if with_report:
+        report = report_of(evaluation, title or card.title, asked, history)
+        write_report(run.report_file, report)
+        yield artifact_event(Artifact(kind="report", path=run.report_file.name, title="Report"))
+
+
+def write_scores(scores: dict[str, Any], run: RunFolder) -> Iterator[Event]:
+    """Write scores.json and tell of it."""
+    write_text(run.scores_file, json.dumps(scores, indent=2, ensure_ascii=False, allow_nan=False))
+    yield artifact_event(
+        Artifact(
+            kind="scores",
+            path=relative(run, run.scores_file),
+            title="Scores",
+            variable=scores["target"]["name"],
+            note=scores.get("note", ""),
+        )
+    )
+
+
+def report_of(
+    evaluation: Evaluation, title: str, asked: Sequence[tuple[str, str]], history: Sequence[dict[str, Any]] = ()
+) -> Report:
+    """The report of an evaluation."""
+    card, scores = evaluation.card, evaluation.scores
+    period = f"{scores['period']['start']} to {scores['period']['end']}, {scores['steps']} dates"
+    return Report(
+        title=title,
+        subtitle=f"{evaluation.look.label} ({evaluation.look.units}), {scores['dataset']}, {period}",
+        asked=[*asked, *model_lines(card), ("Period", period)],
+        look=evaluation.look,
+        grid=evaluation.grid,
+        step_seconds=card.step_seconds,
+        scores=scores,
+        date=iso(evaluation.date),
+        predicted=evaluation.predicted,
+        observed=evaluation.observed,
+        cell=evaluation.cell,
+        dates=evaluation.dates,
+        series=evaluation.series,
+        nse_map=evaluation.maps[0]["nse"],
+        history=history,
+        notes=evaluation.notes,
+    )
+
+
+def model_lines(card: ModelCard) -> list[tuple[str, str]]:
+    """What a model is, as (name, text) lines of a report."""
+    ahead = (
+        "the last step of the window (simulation)"
+        if card.lead == 0
+        else f"{card.lead} step{'s' if card.lead > 1 else ''} ahead"
+    )
+    if card.leads > 1:
+        ahead = f"{card.leads} leads, from {card.lead} steps ahead on"
+    weights = f", {card.parameters:,} weights" if card.parameters else ""
+    return [("Model", f"{card.title} ({card.family}{weights})"), ("Inputs", describe_inputs(card)), ("Predicts", ahead)]
+
+
+def rain_of(
+    dataset: Dataset, card: ModelCard, dates: np.ndarray, cell: tuple[int, int]
+) -> tuple[Optional[np.ndarray], Optional[np.ndarray]]:
+    """Precipitation on ``dates``, mean of the basin and at ``cell``; None where it is not among the inputs."""
+    name = next((v.name for v in card.inputs if v.quantity == "precipitation"), None)
+    if name is None:
+        return None, None
+    index = np.minimum(np.searchsorted(dataset.times, dates), len(dataset.times) - 1)
+    there = dataset.times[index] == dates
+    first = int(index.min())
+    maps = dataset.dynamic(name, first, int(index.max()) + 1)[index - first]
+    inside = maps[:, dataset.mask]
+    count = np.isfinite(inside).sum(axis=1)
+    mean = np.nansum(inside, axis=1, dtype=np.float64) / np.maximum(count, 1)
+    return np.where(there & (count > 0), mean, np.nan), np.where(there, maps[:, cell[0], cell[1]], np.nan)
+
+
+def series_panels(
+    judge: Judge, dataset: Dataset, card: ModelCard
+) -> list[tuple[str, np.ndarray, Optional[np.ndarray], Optional[np.ndarray]]]:
+    """Series of the basin's mean and of one cell for the report."""
+    dates = np.array(judge.dates, dtype="datetime64[s]")
+    rain_mean, rain_cell = rain_of(dataset, card, dates, judge.cell)
+    daily = {name: np.array(values) for name, values in judge.daily.items()}
+    return [
+        ("Mean of the basin", daily["predicted"], daily["observed"], rain_mean),
+        ("At the circled cell", daily["predicted_cell"], daily["observed_cell"], rain_cell),
+    ]
+
+
+def look_of(card: ModelCard, minimum: float, maximum: float, delta_limit: float) -> Look:
+    """How maps of the card's target are drawn."""
+    kind = quantity(card.target.quantity)
+    low, high = sign_words(kind)
+    label = card.target.label or kind.label
+    return Look(label, display_units(card.target.units), kind.ramp, minimum, maximum, delta_limit, low, high)
+
+
+def relative(run: RunFolder, path: Path) -> str:
+    """Path below the run folder, with forward slashes."""
+    return path.relative_to(run.path).as_posix()
+
+
+def _judge(
+    predictor: Predictor, period: PeriodConfig, ends: Optional[np.ndarray]
+) -> Generator[Event, None, Evaluation]:
+    card, data, dataset = predictor.card, predictor.data, predictor.dataset
+    if ends is None:
+        ends, why = choose_ends(data, card, period, need_target=True)
+        yield message(why)
+    if len(ends) == 0:
+        raise DataError("There is no window to judge", remedy="Lengthen the test period or shorten the window")
+    targets = data.target_times(ends)
+    notes = list(outside_ranges(dataset, card, data, ends))
+    notes += [note for note in (overlap_with_training(targets[:, 0], card, dataset),) if note]
+    for note in notes:
+        yield message(note, "warning")
+    reference = Reference.of(dataset, card, targets)
+    judges = [
+        Judge(reference, card.lead + lead, central_cell(data.mask, reference.observed)) for lead in range(card.leads)
+    ]
+    values, deltas = (
+        RangeSampler(targets.shape[0] * data.mask.size * 2),
+        RangeSampler(targets.shape[0] * data.mask.size),
+    )
+    done = 0
+    for chunk, maps in predictor.predict(ends):
+        dates = data.target_times(chunk)
+        for lead, judge in enumerate(judges):
+            observed = judge.add(dates[:, lead], maps[:, lead])
+            if lead == 0:
+                values.add(maps[:, 0])
+                values.add(observed)
+                deltas.add(np.abs(maps[:, 0] - observed))
+        done += len(chunk)
+        yield progress(done / len(ends), f"Judged {done} of {len(ends)} dates")
+    look = look_of(card, *sequential_range(values), symmetric_limit(deltas))
+    return _evaluation(predictor, ends, judges, look, notes)
+
+
+def _evaluation(
+    predictor: Predictor, ends: np.ndarray, judges: list[Judge], look: Look, notes: list[str]
+) -> Evaluation:
+    card, dataset, first = predictor.card, predictor.dataset, judges[0]
+    chosen = first.typical_date()
+    if chosen is None:
+        raise DataError(
+            f"The target '{card.target.name}' has no observed value on the dates to be judged",
+            got=f"{iso(first.dates[0])} to {iso(first.dates[-1])}",
+            remedy="Choose another period, or predict without judging",
+        )
+    date = first.dates[chosen]
+    _, maps = next(predictor.predict(ends[chosen : chosen + 1]))
+    return Evaluation(
+        scores=scores_document(judges, card, dataset),
+        maps=[judge.model.maps() for judge in judges],
+        card=card,
+        grid=dataset.grid,
+        look=look,
+        date=date,
+        predicted=maps[0, 0],
+        observed=first.reference.at(np.array([date]))[0],
+        cell=first.cell,
+        dates=np.array(first.dates, dtype="datetime64[s]"),
+        series=series_panels(first, dataset, card),
+        notes=notes,
+    )
+
+
+def _score_map(
+    evaluation: Evaluation, run: RunFolder, name: str, values: np.ndarray, lead_steps: int, several: bool
+) -> Artifact:
+    card, (words, ramp, _, note) = evaluation.card, SCORE_STYLES[name]
+    units = display_units(card.target.units) if name == "rmse" else "-"
+    title = f"{words} of {evaluation.look.label}{lead_words(lead_steps, several)} ({units})"
+    path = run.results / file_name(f"score_{name}", lead_steps, card.lead)
+    write_map(path, values, evaluation.grid, units=units, label=title)
+    minimum, maximum = score_range(name, values)
+    return Artifact(
+        kind="score-map", path=relative(run, path), title=title, variable=card.target.name, units=units, ramp=ramp,
+        minimum=minimum, maximum=maximum, step_seconds=card.step_seconds, note=note, group="Scores per cell",
+    )  # fmt: skip

@@ -1,0 +1,283 @@
+"""Series of maps as one multi-band GeoTIFF, float32, a band a date; and single maps. Whole or absent.
+
+Layout: tiled, band-interleaved, zstd level 1 with predictor 3 where the library has it (a third of the time of deflate, and read by
+GDAL from 2.3 on), else deflate. A missing value is the nodata value in the file and NaN in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from ..contracts.dates import find_date, format_date
+from ..contracts.errors import DataError, RunError
+from ..contracts.files import whole_file
+from ..contracts.grid import Grid
+
+NODATA = -9999.0
+MAX_BANDS = 65535
+_TILE = 256
+_RESERVE_BYTES = 32 * 2**20  # left free on the disc for events, log and report
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series in memory: ``values`` float32 (T, H, W) with NaN for missing, ``dates`` datetime64[s] (T,), grid, unit and label."""
+
+    values: np.ndarray
+    dates: np.ndarray
+    grid: Grid
+    units: str
+    label: str
+
+
+class SeriesWriter:
+    """Writes a series band by band in bounded memory. Use as a context manager; leaving it with bands missing leaves no file.
+
+    Raises :class:`RunError` where the disc has too little space or cannot be written.
+    """
+
+    def __init__(
+        self, path: Union[str, Path], grid: Grid, dates: np.ndarray, *, units: str, label: str, nodata: float = NODATA
+    ) -> None:
+        self.path, self.grid, self.nodata = Path(path), grid, float(nodata)
+        self.names = [iso(date) for date in dates]
+        self._tags = {"units": units or "-", "label": label}
+        self._bands = max(1, len(self.names))
+        self._next = 1
+        self._stack = contextlib.ExitStack()
+        self._file: Any = None
+        _check_bands(self.path, self._bands)
+
+    def __enter__(self) -> SeriesWriter:
+        import rasterio
+        from rasterio.errors import RasterioError
+
+        check_space(self.path, 4 * self._bands * self.grid.rows * self.grid.columns)
+        try:
+            temporary = self._stack.enter_context(whole_file(self.path))
+            self._file = rasterio.open(temporary, "w", **_profile(self.grid, self._bands, self.nodata))
+            self._file.update_tags(**self._tags)
+            self._file.units = [self._tags["units"]] * self._bands
+            self._file.scales = [1.0] * self._bands
+        except (OSError, RasterioError) as error:
+            self._stack.__exit__(type(error), error, error.__traceback__)
+            raise self._unwritable(error) from error
+        return self
+
+    def write(self, values: np.ndarray) -> None:
+        """Write the next map (H, W), or maps (n, H, W). NaN and infinity become nodata; no value is ever equal to nodata."""
+        from rasterio.errors import RasterioError
+
+        for band in np.asarray(values, dtype=np.float32).reshape(-1, *self.grid.shape):
+            if self._next > self._bands:
+                raise ValueError(f"more than {self._bands} maps for {self.path}")
+            try:
+                self._file.write(_encoded(band, self.nodata), self._next)
+                self._describe(self._next)
+            except (OSError, RasterioError) as error:
+                raise self._unwritable(error) from error
+            self._next += 1
+
+    def __exit__(self, kind: Optional[type], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        from rasterio.errors import RasterioError
+
+        try:
+            self._file.close()
+            if error is None and self._next <= self._bands:
+                raise ValueError(f"{self._next - 1} of {self._bands} maps were written to {self.path}")
+        except (OSError, RasterioError, ValueError) as problem:
+            self._stack.__exit__(type(problem), problem, problem.__traceback__)
+            if error is not None:
+                return
+            if isinstance(problem, ValueError):
+                raise
+            raise self._unwritable(problem) from problem
+        self._stack.__exit__(kind, error, trace)
+
+    def _describe(self, band: int) -> None:
+        if self.names:
+            self._file.set_band_description(band, self.names[band - 1])
+            self._file.update_tags(band, TIME=self.names[band - 1])
+
+    def _unwritable(self, error: BaseException) -> RunError:
+        return RunError(
+            f"The raster {self.path.name} could not be written",
+            got=f"{error}; {_free_bytes(self.path) / 2**20:,.0f} MB free",
+            remedy="Free some space, or choose another folder for the runs",
+        )
+
+
+def write_series(
+    path: Union[str, Path],
+    maps: Iterable[np.ndarray],
+    grid: Grid,
+    dates: np.ndarray,
+    *,
+    units: str,
+    label: str,
+    nodata: float = NODATA,
+) -> None:
+    """Write maps (H, W) or blocks (n, H, W), one a date of ``dates`` (datetime64), NaN for missing, in ``units``."""
+    with SeriesWriter(path, grid, dates, units=units, label=label, nodata=nodata) as writer:
+        for values in maps:
+            writer.write(values)
+
+
+def write_map(
+    path: Union[str, Path], values: np.ndarray, grid: Grid, *, units: str, label: str, nodata: float = NODATA
+) -> None:
+    """Write a single map (H, W) without a date; its band is described by ``label``."""
+    writer = SeriesWriter(path, grid, np.zeros(0, dtype="datetime64[s]"), units=units, label=label, nodata=nodata)
+    writer.names = []
+    with writer:
+        writer.write(values)
+
+
+def read_series(path: Union[str, Path]) -> Series:
+    """Read a multi-band raster with a date per band (band tag TIME, else its description).
+
+    Raises :class:`DataError` where the file is missing, no raster, undated, without a CRS, or not north-up.
+    """
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    if not Path(path).is_file():
+        raise DataError(f"The raster {path} does not exist", remedy="Choose a multi-band raster with a date per band")
+    try:
+        with rasterio.open(path) as source:
+            dates = _dates_of(source, path)
+            values = source.read(masked=True, out_dtype="float32").filled(np.nan)
+            grid = _grid_of(source, path)
+            tags, units = source.tags(), source.units[0] or ""
+    except RasterioError as error:
+        raise DataError(
+            f"The raster {path} cannot be read", got=str(error), remedy="Choose a GeoTIFF with a date per band"
+        ) from error
+    values[~np.isfinite(values)] = np.nan
+    return Series(values, dates, grid, tags.get("units", units), tags.get("label", ""))
+
+
+def same_grid(a: Grid, b: Grid) -> bool:
+    """Whether two grids share shape, CRS and place, to a thousandth of a cell."""
+    from rasterio.crs import CRS
+
+    if a.shape != b.shape:
+        return False
+    near = all(
+        abs(p - q) <= 1e-3 * size
+        for p, q, size in (
+            (a.west, b.west, a.cell_x),
+            (a.north, b.north, a.cell_y),
+            (a.cell_x * a.columns, b.cell_x * b.columns, a.cell_x),
+        )
+    )
+    return near and (a.crs == b.crs or CRS.from_user_input(a.crs) == CRS.from_user_input(b.crs))
+
+
+def iso(date: np.datetime64) -> str:
+    """ISO text of a step's start; the day alone at midnight."""
+    return format_date(np.datetime64(date, "s").item())
+
+
+def check_space(path: Union[str, Path], size: int) -> None:
+    """Raise :class:`RunError` where the disc of ``path`` has no room for ``size`` bytes."""
+    free = _free_bytes(Path(path))
+    if size + _RESERVE_BYTES > free:
+        raise RunError(
+            f"There is not enough free space for {Path(path).name}",
+            expected=f"{(size + _RESERVE_BYTES) / 2**20:,.0f} MB at most",
+            got=f"{free / 2**20:,.0f} MB free",
+            remedy="Free some space, choose another folder for the runs, or a shorter period",
+        )
+
+
+def _free_bytes(path: Path) -> int:
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    return shutil.disk_usage(folder).free
+
+
+def _check_bands(path: Path, bands: int) -> None:
+    if bands > MAX_BANDS:
+        raise RunError(
+            f"{path.name} would have too many dates",
+            expected=f"at most {MAX_BANDS} bands, the limit of GeoTIFF",
+            got=str(bands),
+            remedy="Choose a shorter period",
+        )
+
+
+def _profile(grid: Grid, bands: int, nodata: float) -> dict[str, Any]:
+    from rasterio.transform import Affine
+
+    tile_x, tile_y = (min(_TILE, -(-size // 16) * 16) for size in (grid.columns, grid.rows))
+    compression = {"compress": "zstd", "zstd_level": 1} if _has_zstd() else {"compress": "deflate", "zlevel": 6}
+    return {
+        "driver": "GTiff", "dtype": "float32", "count": bands, "width": grid.columns, "height": grid.rows, "crs": grid.crs,
+        "transform": Affine(*grid.transform), "nodata": nodata, "tiled": True, "blockxsize": tile_x, "blockysize": tile_y,
+        "interleave": "band", "predictor": 3, "BIGTIFF": "IF_SAFER", **compression,
+    }  # fmt: skip
+
+
+@functools.lru_cache(maxsize=1)
+def _has_zstd() -> bool:
+    """Whether the GDAL of rasterio can write zstd: proved by a tiny file in memory."""
+    from rasterio.errors import RasterioError
+    from rasterio.io import MemoryFile
+    from rasterio.transform import Affine
+
+    try:
+        with (
+            MemoryFile() as memory,
+            memory.open(
+                driver="GTiff",
+                width=16,
+                height=16,
+                count=1,
+                dtype="float32",
+                compress="zstd",
+                transform=Affine(2, 0, 0, 0, -2, 0),
+            ) as file,
+        ):
+            file.write(np.zeros((1, 16, 16), dtype=np.float32))
+    except RasterioError:
+        return False
+    return True
+
+
+def _encoded(band: np.ndarray, nodata: float) -> np.ndarray:
+    """NaN as nodata; a true value that equals nodata moves by one unit in the last place, so that it is not lost."""
+    fill = np.float32(nodata)
+    band = np.where(band == fill, np.nextafter(fill, np.float32(0)), band)
+    return np.where(np.isfinite(band), band, fill)
+
+
+def _dates_of(source: Any, path: Union[str, Path]) -> np.ndarray:
+    texts = [source.tags(i + 1).get("TIME") or source.descriptions[i] or "" for i in range(source.count)]
+    dates = [find_date(text) for text in texts]
+    undated = [i + 1 for i, date in enumerate(dates) if date is None]
+    if undated:
+        raise DataError(
+            f"The raster {path} has bands without a date",
+            expected="an ISO date as the description of each band",
+            got=f"band {undated[0]} is described as {texts[undated[0] - 1]!r}",
+            remedy="Use a raster that Freshet wrote, or describe its bands by dates",
+        )
+    return np.array(dates, dtype="datetime64[s]")
+
+
+def _grid_of(source: Any, path: Union[str, Path]) -> Grid:
+    a, b, c, d, e, f = tuple(source.transform)[:6]
+    if source.crs is None:
+        raise DataError(f"The raster {path} has no coordinate reference system", remedy="Assign its CRS first")
+    if b or d or a <= 0 or e >= 0:
+        raise DataError(f"The raster {path} is not north-up", remedy="Warp it to a north-up grid first")
+    return Grid(source.crs.to_wkt(), c, f, a, -e, source.width, source.height)

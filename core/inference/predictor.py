@@ -1,0 +1,140 @@
+"""A saved model and a dataset give maps. Symbols: n windows, L leads, H rows (north first), W columns."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..contracts.model_card import ModelCard
+from ..data.scaling import Scaler
+from ..data.store import Dataset
+from ..data.windows import WindowData, build_window_data
+from ..training.device import choose_device
+from ..training.loop import predict_batch
+from ..training.model_file import load_model
+
+TILE_PX = 256
+WHOLE_FRAME_CELLS = 512 * 512  # a frame of more cells is computed in tiles
+
+
+class Predictor:
+    """Predicts maps in the target's unit, NaN outside the basin mask of the dataset.
+
+    Parameters
+    ----------
+    model_path : path of a model file, or (module, card) of a model at hand.
+    dataset_path : path of a dataset, or an open :class:`Dataset` (which is then not closed).
+    device : "auto", "cpu", "cuda" or "mps".
+    batch : windows computed at once; frames above ``whole_frame_cells`` are computed one window at a time, in tiles.
+
+    Raises :class:`ModelFileError`, :class:`DataError` where model or dataset cannot be read or do not fit each other.
+    """
+
+    def __init__(
+        self,
+        model_path: Union[str, Path, tuple[nn.Module, ModelCard]],
+        dataset_path: Union[str, Path, Dataset],
+        device: str = "auto",
+        *,
+        batch: int = 8,
+        tile_px: int = TILE_PX,
+        whole_frame_cells: int = WHOLE_FRAME_CELLS,
+    ) -> None:
+        self.device, self.why_device = choose_device(device)
+        if isinstance(model_path, tuple):
+            self.module, self.card = model_path
+            self.module = self.module.to(self.device).eval()
+        else:
+            self.module, self.card = load_model(model_path, self.device)
+        with contextlib.ExitStack() as stack:
+            if isinstance(dataset_path, Dataset):
+                self.dataset = dataset_path
+            else:
+                self.dataset = stack.enter_context(Dataset.open(dataset_path))
+            self.data: WindowData = build_window_data(self.dataset, self.card)
+            self._open = stack.pop_all()
+        self._scaler = Scaler.from_dict(self.card.target.scaler)
+        self._tiles = _tiles(self.data.mask.shape, tile_px, self._halo(), whole_frame_cells)
+        self.batch = batch if len(self._tiles) == 1 else 1
+
+    @property
+    def dates(self) -> np.ndarray:
+        """datetime64[s]: first predicted date of every valid window."""
+        return self.data.target_times(self.data.valid_ends())[:, 0]
+
+    def predict(self, ends: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield ``(ends (n,), maps (n, L, H, W))`` batch by batch, for windows whose last input step is in ``ends``."""
+        for start in range(0, len(ends), self.batch):
+            chunk = np.asarray(ends[start : start + self.batch])
+            yield chunk, self._maps(chunk)
+
+    def close(self) -> None:
+        """Close the dataset if it was opened here."""
+        self._open.close()
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _halo(self) -> Optional[int]:
+        halo = getattr(self.module, "halo_px", None)
+        return None if halo is None else int(halo(self.card.window))
+
+    def _maps(self, ends: np.ndarray) -> np.ndarray:
+        maps = np.empty((len(ends), self.card.leads, *self.data.mask.shape), dtype=np.float32)
+        for inner, outer in self._tiles:
+            rows, columns = outer
+            part = self._forward(self.data if len(self._tiles) == 1 else _cut(self.data, rows, columns), ends)
+            top, left = inner[0].start - rows.start, inner[1].start - columns.start
+            height, width = inner[0].stop - inner[0].start, inner[1].stop - inner[1].start
+            maps[:, :, inner[0], inner[1]] = part[:, :, top : top + height, left : left + width]
+        maps = self._scaler.inverse(maps)
+        maps[:, :, ~self.data.mask] = np.nan
+        return maps
+
+    def _forward(self, data: WindowData, ends: np.ndarray) -> np.ndarray:
+        """Scaled maps (n, L, H, W) of one tile."""
+        with torch.inference_mode():
+            y_hat = predict_batch(self.module, data.batch(ends), self.device, torch.float32)  # (n, 1, L, 1, H, W)
+        return y_hat[:, 0, :, 0].cpu().numpy()
+
+
+Tile = tuple[tuple[slice, slice], tuple[slice, slice]]
+
+
+def _tiles(shape: tuple[int, int], tile_px: int, halo_px: Optional[int], whole_frame_cells: int) -> list[Tile]:
+    """``(inner, outer)`` slices: what a tile gives, and that with its halo, cut at the edges of the raster where the model pads."""
+    rows, columns = shape
+    whole = (slice(0, rows), slice(0, columns))
+    if halo_px is None or rows * columns <= whole_frame_cells or halo_px + tile_px >= max(rows, columns):
+        return [(whole, whole)]
+    tiles = []
+    for top in range(0, rows, tile_px):
+        for left in range(0, columns, tile_px):
+            inner = (slice(top, min(rows, top + tile_px)), slice(left, min(columns, left + tile_px)))
+            outer = tuple(
+                slice(max(0, s.start - halo_px), min(size, s.stop + halo_px)) for s, size in zip(inner, shape)
+            )
+            tiles.append((inner, (outer[0], outer[1])))
+    return tiles
+
+
+def _cut(data: WindowData, rows: slice, columns: slice) -> WindowData:
+    """The part of the data under a tile, as views."""
+    return dataclasses.replace(
+        data,
+        x=data.x[..., rows, columns],
+        observed=None if data.observed is None else data.observed[..., rows, columns],
+        static=None if data.static is None else data.static[..., rows, columns],
+        y=None,
+        mask=data.mask[rows, columns],
+    )

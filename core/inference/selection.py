@@ -1,0 +1,97 @@
+"""Which windows a prediction or a judgement takes, and what to say of data that the model has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Optional
+
+import numpy as np
+
+from ..contracts.errors import DataError
+from ..contracts import PeriodConfig
+from ..contracts.model_card import ModelCard, VariableCard
+from ..data.splits import period_steps
+from ..data.store import Dataset
+from ..data.windows import WindowData
+from .artifacts import display_units
+from .geotiff import iso
+
+_MARGIN = 0.01  # of the range seen: rounding, not another climate
+
+
+def choose_ends(
+    data: WindowData, card: ModelCard, period: PeriodConfig, *, need_target: bool
+) -> tuple[np.ndarray, str]:
+    """Last input steps of the windows whose targets all lie in ``period``, and why these, as a sentence.
+
+    An open period takes the test period of the card where that lies inside the record, else all dates. Raises
+    :class:`DataError` where no window is left.
+    """
+    ends = data.valid_ends(need_target=need_target)
+    period, why = effective_period(data.times, card, period)
+    targets = data.target_times(ends)
+    inside = period_steps(targets.reshape(-1), period).reshape(targets.shape).all(axis=1)
+    if not inside.any():
+        raise DataError(
+            "No date of the period can be predicted",
+            expected=f"dates from {iso(targets.min())} to {iso(targets.max())}; the {card.window - 1} steps before a date are needed as input",
+            got=f"{period.start or 'the begin'} to {period.end or 'the end'}",
+            remedy="Choose a period within these dates",
+        )
+    return ends[inside], why
+
+
+def effective_period(times: np.ndarray, card: ModelCard, period: PeriodConfig) -> tuple[PeriodConfig, str]:
+    """The period asked for; where none is, the test period of the card if it lies inside ``times``, else an open one."""
+    if period.start or period.end:
+        return period, "The period that was asked for."
+    if "test" in card.periods:
+        first, last = (np.datetime64(text, "s") for text in card.periods["test"])
+        if times[0] <= first and last <= times[-1]:
+            return PeriodConfig(*card.periods["test"]), "The test period of the model, which its training has not seen."
+    return period, "All dates of the dataset, since the model's test period lies outside of it."
+
+
+def overlap_with_training(dates: np.ndarray, card: ModelCard, dataset: Dataset) -> str:
+    """A sentence where dates of the same dataset were trained on, else empty."""
+    if not any(text.endswith(dataset.fingerprint()) for text in card.datasets):
+        return ""
+    for name in ("train", "validation"):
+        if name in card.periods:
+            count = int(period_steps(dates, PeriodConfig(*card.periods[name])).sum())
+            if count:
+                return f"{count} of {len(dates)} dates lie in the {name.replace('train', 'training')} period of the model: scores there flatter it."
+    return ""
+
+
+def outside_ranges(dataset: Dataset, card: ModelCard, data: WindowData, ends: np.ndarray) -> Iterator[str]:
+    """A sentence for each input that leaves, inside the mask and over the steps used, the range seen in training."""
+    first, stop = int(ends.min()) - card.window + 1, int(ends.max()) + 1
+    for variable in card.inputs:
+        sentence = _outside(dataset.dynamic(variable.name, first, stop)[:, data.mask], variable)
+        if sentence:
+            yield sentence
+    for variable in card.static:
+        sentence = _outside(dataset.static_map(variable.name)[data.mask], variable)
+        if sentence:
+            yield sentence
+
+
+def _outside(values: np.ndarray, card: VariableCard) -> Optional[str]:
+    values = values[np.isfinite(values)]
+    name, units = card.label or card.name, display_units(card.units)
+    if values.size == 0:
+        return f"{name} has no value in this period; the model is given its mean instead."
+    margin = _MARGIN * (card.maximum - card.minimum) + 1e-6 * max(abs(card.maximum), abs(card.minimum))
+    beyond = (values < card.minimum - margin) | (values > card.maximum + margin)
+    if not beyond.any():
+        return None
+    return (
+        f"{name} lies outside what the model has seen: here {values.min():.4g} to {values.max():.4g} {units}, in training "
+        f"{card.minimum:.4g} to {card.maximum:.4g} {units} ({share_words(float(beyond.mean()))} of the values lie outside)."
+    )
+
+
+def share_words(share: float) -> str:
+    """A share in per cent; a tiny one is not shown as none."""
+    return "less than 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"

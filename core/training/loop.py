@@ -1,0 +1,217 @@
+"""The training loop: a generator of events, so that whoever watches can follow and stop it between two batches."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..contracts.errors import RunError
+from ..contracts.events import Event, EventKind
+from ..contracts.files import whole_file
+from ..contracts.training_job import TrainingConfig
+from .checkpoint import load_checkpoint, save_checkpoint
+from .device import choose_device, choose_precision, choose_threads
+from .losses import masked_loss
+from .setup import TrainingSet
+
+_LEAST_RATE = 0.02  # share of the learning rate that the cosine schedule keeps at its end
+_MOST_VALIDATION_WINDOWS = 256  # per dataset; evenly spaced, so that a long record does not spend its time on judging
+
+
+@dataclass
+class _Course:
+    """Where a training stands; what a checkpoint keeps beside the weights."""
+
+    epoch: int = 0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    history: list[dict] = field(default_factory=list)
+
+
+def fit(module: nn.Module, sets: Sequence[TrainingSet], config: TrainingConfig, checkpoints: Path) -> Iterator[Event]:
+    """Train ``module`` in place; at the end it holds the weights of the best epoch by validation loss.
+
+    Yields METRIC after each epoch (``epoch, train_loss, validation_loss, validation_nse, best_epoch, learning_rate,
+    seconds``) and PROGRESS
+    after each batch. Losses are in units of the scaled target. An existing ``checkpoints/last`` is continued: every
+    epoch draws its order and dropout from seed and epoch, so a resumed training equals an uninterrupted one.
+    Raises :class:`RunError` where the loss is no longer finite; the best checkpoint stays.
+    """
+    device, why_device = choose_device(config.device)
+    precision, why_precision = choose_precision(config.precision, device)
+    torch.set_num_threads(choose_threads(config.threads))
+    yield Event(EventKind.MESSAGE, {"level": "info", "text": f"Device {why_device}. Precision {why_precision}."})
+    module.to(device)
+    optimizer = torch.optim.Adam(module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    course, last, best = _Course(), checkpoints / "last.safetensors", checkpoints / "best.safetensors"
+    if last.exists():
+        course = _Course(**load_checkpoint(last, module, optimizer))
+        yield Event(EventKind.MESSAGE, {"level": "info", "text": f"Continued after epoch {course.epoch}."})
+    else:
+        save_checkpoint(best, module, optimizer, vars(course))
+    begin = time.monotonic()
+    while course.epoch < config.epochs and course.epoch - course.best_epoch < config.patience:
+        losses = []
+        for loss, share, text in _train_epoch(module, sets, config, optimizer, course, begin, device, precision):
+            losses.append(loss)
+            yield Event(EventKind.PROGRESS, {"fraction": _fraction(config, course.epoch + share, begin), "text": text})
+        validation_loss, validation_nse = yield from _validate(module, sets, config, device, precision)
+        course.epoch += 1
+        if validation_loss < course.best_loss:
+            course.best_loss, course.best_epoch = validation_loss, course.epoch
+        course.history.append(
+            {
+                "epoch": course.epoch,
+                "train_loss": float(np.mean(losses)),
+                "validation_loss": validation_loss,
+                "validation_nse": validation_nse,
+                "best_epoch": course.best_epoch,
+                "learning_rate": optimizer.param_groups[0]["lr"],
+                "seconds": round(time.monotonic() - begin, 1),
+            }
+        )
+        if course.best_epoch == course.epoch:
+            save_checkpoint(best, module, optimizer, vars(course))
+        save_checkpoint(last, module, optimizer, vars(course))
+        _write_live_maps(checkpoints / "live.npz", module, sets[0], device, precision)
+        yield Event(EventKind.METRIC, course.history[-1])
+        if _out_of_time(config, begin):
+            yield Event(EventKind.MESSAGE, {"level": "info", "text": "Stopped at the time limit."})
+            break
+    load_checkpoint(best, module)
+    module.eval()
+
+
+def predict_batch(module: nn.Module, batch, device: str, precision: torch.dtype, last_steps: int = 1) -> torch.Tensor:
+    """Scaled prediction (B, N, L, 1, H, W) in float32 for the last ``last_steps`` steps of each window."""
+    arrays = (batch.x, batch.static, batch.observed)
+    x, static, observed = (
+        None if a is None else torch.from_numpy(np.require(a, requirements="CW")).to(device) for a in arrays
+    )
+    with torch.autocast(device_type=device.split(":")[0], dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
+        result = module(x, static, observed, last_steps=last_steps)
+    return (result["y_hat_steps"] if last_steps > 1 else result["y_hat"][:, None]).float()
+
+
+def _train_epoch(
+    module, sets, config, optimizer, course, begin, device, precision
+) -> Iterator[tuple[float, float, str]]:
+    seed = (config.seed * 1_000_003 + course.epoch) % (2**31)
+    torch.manual_seed(seed)
+    batches = _batches(sets, config, np.random.default_rng(seed))
+    module.train()
+    for number, (index, ends) in enumerate(batches, start=1):
+        for group in optimizer.param_groups:
+            group["lr"] = _learning_rate(config, course.epoch + (number - 1) / len(batches), begin)
+        batch = sets[index].data.batch(ends, config.supervised_steps)
+        target = torch.from_numpy(batch.y).to(device)
+        variance = torch.from_numpy(sets[index].variance).to(device)
+        predicted = predict_batch(module, batch, device, precision, config.supervised_steps)
+        loss = masked_loss(config.loss, predicted, target, variance)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(module.parameters(), config.clip_norm)
+        value = loss.item()
+        if not (math.isfinite(value) and torch.isfinite(norm)):
+            dates = sets[index].data.times[ends]
+            raise RunError(
+                "The training left the finite numbers",
+                got=f"a loss of {value:g} in epoch {course.epoch + 1}, windows ending {dates.min()} to {dates.max()} of '{sets[index].data.name}'",
+                remedy="Lower the learning rate, or look for extreme values at these dates; the best checkpoint so far is kept",
+            )
+        optimizer.step()
+        yield (
+            value,
+            number / len(batches),
+            f"Epoch {course.epoch + 1} of {config.epochs}, batch {number} of {len(batches)}, loss {value:.4g}",
+        )
+
+
+def _batches(
+    sets: Sequence[TrainingSet], config: TrainingConfig, rng: np.random.Generator
+) -> list[tuple[int, np.ndarray]]:
+    """Shuffled batches of one epoch; each holds windows of one dataset, since grids may differ in size."""
+    batches = []
+    for index, item in enumerate(sets):
+        ends = _with_target(item, item.split.train, config.supervised_steps)
+        offset = int(rng.integers(config.window_stride))
+        chosen = ends[offset :: config.window_stride] if len(ends) > offset else ends
+        chosen = rng.permutation(chosen)
+        batches += [(index, chosen[i : i + config.batch]) for i in range(0, len(chosen), config.batch)]
+    if not batches:
+        raise RunError("No training window has an observed target", remedy="Choose another training period or target")
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _with_target(item: TrainingSet, ends: np.ndarray, supervised_steps: int = 1) -> np.ndarray:
+    """Those windows whose targets hold at least one observation."""
+    count = np.concatenate([[0], np.cumsum(np.isfinite(item.data.y).any(axis=(1, 2)))])
+    first = np.clip(ends + item.data.lead - supervised_steps + 1, 0, None)
+    last = ends + item.data.lead + item.data.leads - 1
+    return ends[count[last + 1] > count[first]]
+
+
+def _validate(module, sets, config, device, precision):
+    """(loss, NSE in scaled units) over the validation windows; the training windows judge where there are none."""
+    module.eval()
+    total, weight, squared, spread = 0.0, 0, 0.0, 0.0
+    for item in sets:
+        ends = _with_target(item, item.split.validation)
+        ends = ends if len(ends) else _with_target(item, item.split.train)
+        ends = ends[:: max(1, math.ceil(len(ends) / _MOST_VALIDATION_WINDOWS))]
+        mean = np.nanmean(item.data.y[item.split.train_steps])
+        variance = torch.from_numpy(item.variance).to(device)
+        for start in range(0, len(ends), config.batch * 2):
+            batch = item.data.batch(ends[start : start + config.batch * 2])
+            with torch.inference_mode():
+                predicted = predict_batch(module, batch, device, precision)
+                target = torch.from_numpy(batch.y).to(device)
+                count = int(torch.isfinite(target).sum())
+                total += float(masked_loss(config.loss, predicted, target, variance)) * count
+                squared += float(torch.nansum((predicted - target) ** 2))
+                spread += float(torch.nansum((target - mean) ** 2))
+                weight += count
+            yield Event(EventKind.MESSAGE, {"level": "tick", "text": ""})
+    return total / max(weight, 1), 1.0 - squared / max(spread, 1e-12)
+
+
+def _learning_rate(config: TrainingConfig, epoch: float, begin: float) -> float:
+    if config.schedule == "constant":
+        return config.learning_rate
+    wave = 0.5 * (1 + math.cos(math.pi * _fraction(config, epoch, begin)))
+    return config.learning_rate * (_LEAST_RATE + (1 - _LEAST_RATE) * wave)
+
+
+def _fraction(config: TrainingConfig, epoch: float, begin: float) -> float:
+    """Share of the training that is done at most: by epochs, or by the time limit where that comes sooner."""
+    share = epoch / config.epochs
+    if config.time_limit_minutes:
+        share = max(share, (time.monotonic() - begin) / 60.0 / config.time_limit_minutes)
+    return min(share, 1.0)
+
+
+def _out_of_time(config: TrainingConfig, begin: float) -> bool:
+    return config.time_limit_minutes is not None and time.monotonic() - begin >= 60.0 * config.time_limit_minutes
+
+
+def _write_live_maps(path: Path, module, item: TrainingSet, device: str, precision: torch.dtype) -> None:
+    """Scaled maps of one validation date, predicted and observed, so that a person sees them sharpen."""
+    ends = item.split.validation if len(item.split.validation) else item.split.train
+    ends = _with_target(item, ends)
+    if not len(ends):
+        return
+    chosen = ends[len(ends) // 2 : len(ends) // 2 + 1]
+    batch = item.data.batch(chosen)
+    with torch.inference_mode():
+        predicted = predict_batch(module, batch, device, precision).cpu().numpy()[0, 0, 0, 0]
+    predicted = np.where(item.data.mask, predicted, np.nan)
+    with whole_file(path) as temporary:
+        date = str(item.data.target_times(chosen)[0, 0])
+        np.savez(temporary, predicted=predicted, observed=batch.y[0, 0, 0, 0], date=np.array(date))

@@ -1,0 +1,158 @@
+"""The worker: executes the job of one run folder and tells the story in its events."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import Callable, Optional, TextIO
+
+from ..contracts.errors import Cancelled, ConfigError, FreshetError, RunError
+from ..contracts.events import FINAL_EVENTS, Event, EventKind
+from ..contracts.run_folder import HEARTBEAT_SECONDS, RunFolder, RunState
+
+EXIT_DONE, EXIT_OUR_FAULT, EXIT_BAD_INPUT, EXIT_CANCELLED = 0, 1, 2, 3
+_LOW_PRIORITY = 10  # so that QGIS and its map stay alive beside a training
+
+
+def main(arguments: list[str]) -> int:
+    """``launch.py RUN_FOLDER``: run it, give the exit status."""
+    if len(arguments) != 1:
+        sys.stderr.write("Expected one argument: the run folder that holds job.json.\n")
+        return EXIT_BAD_INPUT
+    return execute(RunFolder(arguments[0]))
+
+
+def execute(run: RunFolder, listener: Optional[Callable[[Event], None]] = None) -> int:
+    """Execute the job of ``run``. Every event is appended to the folder, then given to ``listener``.
+
+    Standard output is turned into ``log.txt`` while the job computes, since libraries print there. Returns the exit
+    status.
+    """
+
+    def tell(event: Event) -> None:
+        if event.values.get("level") != "tick":
+            run.append(event)
+        if listener is not None:
+            listener(event)
+
+    try:
+        _claim(run)
+    except FreshetError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_BAD_INPUT
+    _lower_priority()
+    with _heartbeat(run), _guarded_output(run) as log:
+        try:
+            for event in _events_of(run):
+                tell(event)
+                _heed_cancel(run)
+        except Cancelled:
+            tell(Event(EventKind.CANCELLED, {}))
+            return EXIT_CANCELLED
+        except (FreshetError, MemoryError, OSError) as error:
+            return _failed(tell, log, _as_ours(error), EXIT_BAD_INPUT)
+        except Exception as error:  # noqa: BLE001 (the border of the process: whatever happens has to be told)
+            fault = RunError(
+                "Freshet met a fault of its own",
+                got=f"{type(error).__name__}: {error}",
+                remedy=f"Please report it with the file {run.log_file}",
+            )
+            return _failed(tell, log, fault, EXIT_OUR_FAULT)
+    return EXIT_DONE
+
+
+def _events_of(run: RunFolder) -> Iterator[Event]:
+    from .verbs import VERBS, hello
+
+    header = run.header()
+    job = run.job()
+    yield hello(header["verb"])
+    yield from VERBS[header["verb"]](job, run)
+    yield Event(EventKind.PROGRESS, {"fraction": 1.0, "text": "Done"})
+    yield Event(EventKind.DONE, {})
+
+
+def _claim(run: RunFolder) -> None:
+    """One worker a folder: refuse a folder that lives or is done; a lost or cancelled run may be taken up again."""
+    if not run.path.is_dir():
+        raise ConfigError(f"The run folder {run.path} does not exist", remedy="Give the folder that holds job.json")
+    state = run.state()
+    if state in (RunState.RUNNING, RunState.DONE):
+        raise RunError(f"The run in {run.path} is {state.value} already", remedy="Start a new run")
+    with contextlib.suppress(FileNotFoundError):
+        if any(event.kind in FINAL_EVENTS for event in run.events()):
+            run.cancel_file.unlink()
+    run.beat(os.getpid())
+
+
+def _heed_cancel(run: RunFolder) -> None:
+    if run.cancel_requested():
+        raise Cancelled
+
+
+@contextlib.contextmanager
+def _heartbeat(run: RunFolder) -> Iterator[None]:
+    """A thread that notes every second that this process lives."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):  # a full disc must not end the run by way of its pulse
+                run.beat(os.getpid())
+
+    thread = threading.Thread(target=beat, name="freshet-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _guarded_output(run: RunFolder) -> Iterator[TextIO]:
+    """Send file descriptors 1 and 2 to ``log.txt``, so that prints of compiled libraries land there too."""
+    with open(run.log_file, "a", encoding="utf-8", buffering=1) as log:
+        saved = [os.dup(1), os.dup(2)]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            yield log
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, copy in zip((1, 2), saved):
+                os.dup2(copy, number)
+                os.close(copy)
+
+
+def _failed(tell: Callable[[Event], None], log: TextIO, error: FreshetError, status: int) -> int:
+    log.write(traceback.format_exc())
+    tell(Event(EventKind.FAILED, {**error.to_dict(), "text": str(error)}))
+    return status
+
+
+def _as_ours(error: Exception) -> FreshetError:
+    if isinstance(error, FreshetError):
+        return error
+    if isinstance(error, MemoryError):
+        return RunError("The memory of this machine is not enough", remedy="Use a smaller batch, window, grid or model")
+    if getattr(error, "errno", None) == 28:
+        return RunError(
+            "The disc is full",
+            got=str(error),
+            remedy="Free some space and start again; nothing half-written was left behind",
+        )
+    return RunError("A file could not be read or written", got=str(error), remedy="Check the path and the rights on it")
+
+
+def _lower_priority() -> None:
+    if hasattr(os, "nice"):
+        with contextlib.suppress(OSError):
+            os.nice(_LOW_PRIORITY)

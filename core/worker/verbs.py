@@ -1,0 +1,94 @@
+"""One generator of events a verb. Heavy modules are imported when their verb runs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from typing import Callable
+
+from ..contracts.config import Config
+from ..contracts.events import Event, EventKind
+from ..contracts.run_folder import RunFolder
+
+
+def hello(verb: str) -> Event:
+    """The first event of a worker: who works, where, with what."""
+    return Event(
+        EventKind.HELLO,
+        {
+            "verb": verb,
+            "pid": os.getpid(),
+            "python": platform.python_version(),
+            "executable": sys.executable,
+            "cores": os.cpu_count(),
+        },
+    )
+
+
+def _prepare(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..data.prepare import prepare
+
+    yield from prepare(job)
+
+
+def _train(job: Config, run: RunFolder) -> Iterator[Event]:
+    from .train import train
+
+    yield from train(job, run)
+
+
+def _finetune(job: Config, run: RunFolder) -> Iterator[Event]:
+    from .train import finetune
+
+    yield from finetune(job, run)
+
+
+def _tune(job: Config, run: RunFolder) -> Iterator[Event]:
+    from .tune import tune
+
+    yield from tune(job, run)
+
+
+def _predict(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..inference.predict import predict
+
+    yield from predict(job, run)
+
+
+def _compare(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..inference.compare import compare
+
+    yield from compare(job, run)
+
+
+def _evaluate(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..inference.evaluate import evaluate
+
+    yield from evaluate(job, run)
+
+
+def _explain(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..explain.explain import explain
+
+    yield from explain(job, run)
+
+
+def _doctor(job: Config, run: RunFolder) -> Iterator[Event]:
+    from .doctor import doctor
+
+    yield from doctor(job, run)
+
+
+VERBS: dict[str, Callable[[Config, RunFolder], Iterator[Event]]] = {
+    "prepare": _prepare,
+    "train": _train,
+    "finetune": _finetune,
+    "predict": _predict,
+    "compare": _compare,
+    "evaluate": _evaluate,
+    "explain": _explain,
+    "tune": _tune,
+    "doctor": _doctor,
+}

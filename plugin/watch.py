@@ -1,0 +1,140 @@
+"""Watching one run: start its worker where asked to, read what it says, know when nothing more will come. No Qt."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Optional
+
+from ..core.contracts import EngineError, Event, EventKind, EventTail, FreshetError, RunError, RunFolder, RunState
+from ..core.contracts.events import FINAL_EVENTS
+from .engine import Engine, output_file, start_worker
+
+POLL_SECONDS = 0.15
+# A worker shows its first sign of life before it imports anything heavy; a run without one after this time has no worker.
+SILENT_SECONDS = 60.0
+_TAIL_BYTES = 20000
+
+
+class RunWatch:
+    """Follows the run folder. Call :meth:`poll` a few times a second until :attr:`state` is final.
+
+    ``fraction`` (0 to 1) and ``text`` repeat the last progress.
+    """
+
+    def __init__(self, run: RunFolder, engine: Optional[Engine] = None) -> None:
+        self.run = run
+        self.state = RunState.WAITING
+        self.error: Optional[FreshetError] = None
+        self.fraction = 0.0
+        self.text = ""
+        self._engine = engine
+        self._worker = None
+        self._tail = EventTail(run.events_file)
+        self._final: Optional[Event] = None
+
+    def start(self) -> None:
+        """Start the worker where an engine was given. A failure becomes the run's FAILED event and is raised."""
+        if self._engine is None or self._worker is not None:
+            return
+        try:
+            self._worker = start_worker(self._engine, self.run)
+        except EngineError as error:
+            self.run.append(Event(EventKind.FAILED, error.to_dict()))
+            raise
+
+    @property
+    def started(self) -> bool:
+        """Whether this object started the worker."""
+        return self._worker is not None
+
+    def poll(self) -> list[Event]:
+        """New events, oldest first; brings ``state``, ``error``, ``fraction`` and ``text`` up to date."""
+        # Asked before the reading, so that nothing that was written before the end is overlooked.
+        exited = self._worker is not None and self._worker.poll() is not None
+        batch = self._tail.read()
+        for event in batch:
+            self._note(event)
+        if self._final is None and exited and not self.run.heartbeat_file.exists():
+            self._tell_of_stillborn()
+            return batch + self.poll()
+        self.state = self._current(exited)
+        if self.state.final:
+            self.error = run_error(self.run, self.state, [self._final] if self._final else [])
+        return batch
+
+    def _note(self, event: Event) -> None:
+        if event.kind is EventKind.PROGRESS:
+            self.fraction, self.text = progress_of(event, self.fraction)
+        elif event.kind in FINAL_EVENTS:
+            self._final = event
+
+    def _current(self, exited: bool) -> RunState:
+        if self._final is not None:
+            return RunState(self._final.kind.value)
+        if exited:
+            return RunState.LOST
+        state = self.run.state([])
+        if state is RunState.WAITING and self._worker is None and is_abandoned(self.run):
+            return RunState.LOST
+        return state
+
+    def _tell_of_stillborn(self) -> None:
+        """The worker ended before its first sign of life: nobody else can put that on record."""
+        error = EngineError(
+            "The engine ended before it began",
+            got=_last_line(output_file(self.run)) or f"exit status {self._worker.returncode}",
+            remedy="Check the engine on the engine page; output.txt in the run's folder has the whole message",
+        )
+        self.run.append(Event(EventKind.FAILED, error.to_dict()))
+
+
+def progress_of(event: Event, before: float = 0.0) -> tuple[float, str]:
+    """(fraction 0 to 1, text) of a PROGRESS event; ``before`` where it has no usable fraction."""
+    value = event.values.get("fraction")
+    fraction = min(1.0, max(0.0, float(value))) if isinstance(value, (int, float)) else before
+    return fraction, str(event.values.get("what") or event.values.get("text") or "")
+
+
+def run_state(run: RunFolder, events: Optional[list[Event]] = None) -> RunState:
+    """The state of a run, which also calls a run lost whose worker never showed a sign of life."""
+    state = run.state(events)
+    return RunState.LOST if state is RunState.WAITING and is_abandoned(run) else state
+
+
+def run_error(run: RunFolder, state: RunState, events: Optional[list[Event]] = None) -> Optional[FreshetError]:
+    """What went wrong with a failed or lost run, as an error with a remedy; None for any other."""
+    if state is RunState.FAILED:
+        return run.error(events)
+    if state is not RunState.LOST:
+        return None
+    if not run.path.exists():
+        return RunError("The run's folder was removed while it ran", got=str(run.path), remedy="Start the run again")
+    return RunError(
+        "The run's worker ended without a word: it was stopped from outside, or the memory did not suffice",
+        got=_last_line(run.log_file) or _last_line(output_file(run)),
+        remedy="Start the run again, with a smaller batch if the memory was short; its folder holds the log",
+    )
+
+
+def is_abandoned(run: RunFolder) -> bool:
+    """Whether a run that waits has no worker: no heartbeat although its job was written a while ago."""
+    try:
+        return time.time() - run.job_file.stat().st_mtime > SILENT_SECONDS
+    except OSError:
+        return True
+
+
+def tail_of(path: Path, lines: int = 200) -> str:
+    """The last lines of a text file; empty where it is missing."""
+    with contextlib.suppress(OSError), open(path, "rb") as handle:
+        handle.seek(0, 2)
+        handle.seek(max(0, handle.tell() - _TAIL_BYTES))
+        return "\n".join(handle.read().decode("utf-8", "replace").splitlines()[-lines:])
+    return ""
+
+
+def _last_line(path: Path) -> str:
+    lines = [line.strip() for line in tail_of(path).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""

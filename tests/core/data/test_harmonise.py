@@ -1,0 +1,148 @@
+"""One grid and one clock: kernels against known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from source_files import random_maps
+
+from freshet.core.contracts.config import Config  # noqa: F401  (the package is registered by conftest)
+from freshet.core.contracts.dataset_job import GridConfig
+from freshet.core.contracts.errors import DataError
+from freshet.core.contracts.grid import Grid
+from freshet.core.data.clock import gather
+from freshet.core.data.harmonise import Regridder, resolve_grid, same_grid, shared_share
+
+COARSE = Grid("EPSG:3035", 4_000_000.0, 3_000_000.0, 4000.0, 4000.0, 5, 4)
+FINE = Grid("EPSG:3035", 4_000_000.0, 3_000_000.0, 1000.0, 1000.0, 20, 16)
+DEGREES = Grid("EPSG:4326", 6.0, 50.0, 0.02, 0.02, 60, 50)
+METRES = Grid("EPSG:3035", 4_050_000.0, 2_990_000.0, 5000.0, 5000.0, 6, 8)
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "average", "mode", "conservative"])
+def test_the_same_grid_changes_nothing(method):
+    maps = random_maps(3, 4, 5)
+    maps[1, 2, 3] = np.nan
+    np.testing.assert_array_equal(Regridder(COARSE, COARSE, method)(maps), maps)
+
+
+def test_conservative_equals_block_means_and_keeps_the_volume():
+    maps = random_maps(3, 16, 20)
+    result = Regridder(FINE, COARSE, "conservative")(maps)
+    np.testing.assert_allclose(result, maps.reshape(3, 4, 4, 5, 4).mean(axis=(2, 4)), rtol=1e-6)
+    assert result.sum() * 16 == pytest.approx(maps.sum(), rel=1e-6)
+
+
+def test_conservative_weights_by_area_where_cells_do_not_nest():
+    target = Grid("EPSG:3035", 4_000_500.0, 3_000_000.0, 1500.0, 1000.0, 2, 1)
+    maps = np.arange(20, dtype=np.float32)[None, None].repeat(16, axis=1)
+    np.testing.assert_allclose(Regridder(FINE, target, "conservative")(maps)[0, 0], [(0.5 * 0 + 1) / 1.5, (2 + 0.5 * 3) / 1.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["nearest", "conservative", "average", "mode"])
+def test_a_coarser_source_is_spread_so_that_block_means_stay(method):
+    maps = random_maps(2, 4, 5)
+    result = Regridder(COARSE, FINE, method)(maps)
+    np.testing.assert_allclose(result, maps.repeat(4, axis=1).repeat(4, axis=2), rtol=1e-6)
+
+
+def test_missing_cells_lend_nothing_to_a_mean():
+    maps = np.full((1, 16, 20), 7.0, dtype=np.float32)
+    maps[0, :2, :4] = np.nan  # half of the first coarse cell
+    maps[0, :3, 4:8] = np.nan  # three quarters of the second
+    result = Regridder(FINE, COARSE, "average")(maps)[0]
+    assert result[0, 0] == 7.0 and np.isnan(result[0, 1]) and np.all(result[1:] == 7.0)
+    assert Regridder(FINE, COARSE, "average", least_share=0.0)(maps)[0, 0, 1] == 7.0
+
+
+@pytest.mark.parametrize("method", ["bilinear", "cubic"])
+def test_smooth_methods_reproduce_a_plane_and_never_mix_missing_in(method):
+    xs, ys = np.meshgrid(*COARSE.centres())
+    plane = ((xs - 4e6) / 1000 + (ys - 3e6) / 500).astype(np.float32)[None]
+    fine_x, fine_y = np.meshgrid(*FINE.centres())
+    result = Regridder(COARSE, FINE, method)(plane)[0]
+    expected = (fine_x - 4e6) / 1000 + (fine_y - 3e6) / 500
+    np.testing.assert_allclose(result[6:10, 6:14], expected[6:10, 6:14], rtol=1e-5)
+    plane[0, 1, 1] = np.nan
+    result = Regridder(COARSE, FINE, method)(plane)[0]
+    assert np.isnan(result[4:8, 4:8]).all() and np.isfinite(result).sum() == result.size - 16
+    assert plane[np.isfinite(plane)].min() - 1e-4 <= np.nanmin(result) and np.nanmax(result) <= np.nanmax(plane) + 1e-4
+
+
+@pytest.mark.parametrize("method", ["bilinear", "cubic"])
+def test_smooth_methods_average_a_much_finer_source(method):
+    regrid = Regridder(FINE, COARSE, method)
+    maps = random_maps(1, 16, 20)
+    assert regrid.method == "average"
+    np.testing.assert_allclose(regrid(maps), maps.reshape(1, 4, 4, 5, 4).mean(axis=(2, 4)), rtol=1e-6)
+
+
+def test_mode_takes_the_most_frequent_class():
+    maps = np.full((1, 16, 20), 3.0, dtype=np.float32)
+    maps[0, 0, 0:3] = 11.0
+    maps[0, 4:8, 4:7] = 12.0
+    result = Regridder(FINE, COARSE, "mode")(maps)[0]
+    assert result[0, 0] == 3.0 and result[1, 1] == 12.0 and set(np.unique(result)) == {3.0, 12.0}
+
+
+@pytest.mark.parametrize(("method", "tolerance"), [("nearest", 0.011), ("bilinear", 0.011), ("average", 0.011), ("conservative", 0.011)])
+def test_between_two_crs_a_field_of_longitudes_stays_in_place(method, tolerance):
+    from rasterio.warp import transform
+
+    longitudes = np.meshgrid(*DEGREES.centres())[0].astype(np.float32)[None]
+    result = Regridder(DEGREES, METRES, method)(longitudes)[0]
+    xs, ys = np.meshgrid(*METRES.centres())
+    expected = np.array(transform("EPSG:3035", "EPSG:4326", xs.ravel(), ys.ravel())[0]).reshape(xs.shape)
+    assert np.isfinite(result).all()
+    assert np.abs(result - expected).max() < tolerance
+
+
+def test_target_cells_beyond_the_source_are_missing():
+    moved = Grid("EPSG:3035", 4_010_000.0, 3_000_000.0, 4000.0, 4000.0, 5, 4)
+    for method in ("nearest", "bilinear", "cubic", "average"):
+        result = Regridder(COARSE, moved, method)(random_maps(1, 4, 5))[0]
+        assert np.isfinite(result[:, :2]).all() and np.isnan(result[:, 3:]).all(), method
+    assert shared_share(COARSE, moved) == pytest.approx(0.5)
+
+
+def test_grids_are_the_same_within_a_hundredth_of_a_cell():
+    assert same_grid(COARSE, Grid("EPSG:3035", 4_000_010.0, 3_000_000.0, 4000.0, 4000.0, 5, 4))
+    assert not same_grid(COARSE, Grid("EPSG:3035", 4_000_100.0, 3_000_000.0, 4000.0, 4000.0, 5, 4))
+
+
+@pytest.mark.parametrize(
+    ("way", "expected"), [("mean", 1.0), ("sum", 3.0), ("minimum", 0.0), ("maximum", 2.0), ("first", 0.0)]
+)
+def test_finer_steps_are_gathered_and_a_missing_one_makes_the_step_missing(way, expected):
+    maps = np.arange(6, dtype=np.float32)[:, None, None] * np.ones((1, 2, 2), dtype=np.float32)
+    maps[4, 0, 0] = np.nan
+    result = gather(maps, 3, way)
+    assert result.shape == (2, 2, 2) and result[0, 0, 0] == expected
+    assert np.isnan(result[1, 0, 0]) == (way != "first") and np.isfinite(result[1, 1, 1])
+
+
+class _Fake:
+    full_grid = COARSE
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (dict(like="a"), COARSE),
+        (dict(like="a", resolution=1000.0), FINE),
+        (dict(like="a", extent=(4_005_000.0, 2_993_000.0, 4_009_000.0, 2_999_000.0)), Grid("EPSG:3035", 4_004_000.0, 3e6, 4000.0, 4000.0, 2, 2)),
+        (dict(crs="EPSG:3035", resolution=2000.0, extent=(4e6, 2.99e6, 4.01e6, 3e6)), Grid("EPSG:3035", 4e6, 3e6, 2000.0, 2000.0, 5, 5)),
+    ],
+)
+def test_the_common_grid_follows_the_job(config, expected):
+    assert same_grid(resolve_grid(GridConfig(**config), {"a": _Fake()}), expected)
+
+
+def test_a_grid_like_a_variable_in_another_crs_covers_it():
+    grid = resolve_grid(GridConfig(like="a", crs="EPSG:4326", resolution=0.05), {"a": _Fake()})
+    assert grid.cell_x == 0.05 and shared_share(grid, Grid("EPSG:3035", 4_004_000.0, 2_996_000.0, 4000.0, 4000.0, 3, 2)) == 1.0
+
+
+def test_an_unknown_crs_is_a_sentence():
+    with pytest.raises(DataError, match="CRS 'EPSG:999999' is not known"):
+        resolve_grid(GridConfig(crs="EPSG:999999", resolution=1.0, extent=(0.0, 0.0, 1.0, 1.0)), {})

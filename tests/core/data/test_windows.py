@@ -1,0 +1,112 @@
+"""What a model sees of a dataset."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from toy import write_toy_dataset  # noqa: E402
+
+from freshet.core.contracts import DataError, TrainJob  # noqa: E402
+from freshet.core.data.scaling import Scaler  # noqa: E402
+from freshet.core.data.store import Dataset  # noqa: E402
+from freshet.core.data.windows import build_window_data, season_of  # noqa: E402
+from freshet.core.training.setup import build_card, splits_of, training_sets  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_toy_dataset(tmp_path_factory.mktemp("toy") / "toy.nc")
+
+
+def job_of(path, **changes):
+    values = {"datasets": [str(path)], "target": "store", "inputs": ["rain", "warmth"], "static": ["height"], "window": 8}
+    return TrainJob.from_dict({**values, **changes})
+
+
+def sets_of(job):
+    datasets = [Dataset.open(p) for p in job.datasets]
+    splits = splits_of(datasets, job.split, job.window, job.lead, job.leads)
+    card = build_card(job, datasets, splits)
+    return datasets, card, training_sets(datasets, splits, card)
+
+
+def test_a_window_holds_its_steps_and_its_target(path):
+    (dataset,), card, (item,) = sets_of(job_of(path, lead=1, leads=2))
+    batch = item.data.batch(np.array([20, 33]), supervised_steps=3)
+    assert batch.x.shape == (2, 8, 4, 6, 5) and batch.static.shape == (2, 1, 6, 5) and batch.y.shape == (2, 3, 2, 1, 6, 5)
+    rain = Scaler.from_dict(card.inputs[0].scaler).transform(dataset.dynamic("rain"))
+    assert np.array_equal(batch.x[1, :, 0], rain[26:34])
+    assert np.array_equal(batch.x[0, :, 2:, 0, 0], season_of(dataset.times)[13:21])
+    truth = Scaler.from_dict(card.target.scaler).transform(dataset.dynamic("store"))
+    inside = np.isfinite(batch.y[0, 2, 0, 0])
+    assert np.array_equal(batch.y[0, 2, 0, 0][inside], truth[21][inside]) and np.array_equal(batch.y[1, 0, 1, 0][inside], truth[33][inside])
+
+
+def test_scalers_do_not_see_validation_or_test(path, tmp_path):
+    import shutil
+
+    import netCDF4
+
+    changed = tmp_path / "changed.nc"
+    shutil.copy(path, changed)
+    (dataset,), before, _ = sets_of(job_of(changed))
+    dataset.close()
+    with netCDF4.Dataset(changed, "r+") as handle:
+        handle["rain"][60:] = 5000.0
+        handle["store"][60:] = 5000.0
+    after = sets_of(job_of(changed))[1]
+    assert after.inputs == before.inputs and after.target == before.target
+
+
+def test_cells_outside_the_mask_and_missing_ones_are_no_targets(path):
+    _, _, (item,) = sets_of(job_of(path))
+    y = item.data.batch(np.array([14, 15])).y
+    assert np.isnan(y[..., -1]).all() and np.isnan(y[0, 0, 0, 0, 0, 0]) and np.isfinite(y[1, 0, 0, 0, 0, 0])
+
+
+def test_missing_inputs_become_the_mean_and_are_told(tmp_path):
+    import netCDF4
+
+    path = write_toy_dataset(tmp_path / "gap.nc")
+    with netCDF4.Dataset(path, "r+") as handle:
+        handle["rain"][30, 2, 2] = np.ma.masked
+    _, _, (item,) = sets_of(job_of(path))
+    batch = item.data.batch(np.array([30]))
+    assert batch.x[0, -1, 0, 2, 2] == 0 and not batch.observed[0, -1, 0, 2, 2] and batch.observed[0, -1, 2:].all()
+
+
+def test_the_season_turns_once_a_year():
+    times = np.array(["2001-01-01", "2002-01-01", "2001-07-02T15:00"], dtype="datetime64[s]")
+    season = season_of(times)
+    assert np.allclose(season[0], season[1], atol=1e-6) and np.allclose(season[2], [0, -1], atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"inputs": ["rain", "snow"]}, "has no variable 'snow'"),
+        ({"inputs": ["rain", "height"], "static": []}, "does not vary"),
+        ({"static": ["warmth"], "inputs": ["rain"]}, "varies"),
+        ({"scalers": {"snow": "none"}}, "does not use"),
+        ({"window": 90}, "longer than the series"),
+    ],
+)
+def test_a_job_that_the_dataset_cannot_serve_is_refused(path, changes, words):
+    with pytest.raises(ValueError, match=words):
+        sets_of(job_of(path, **changes))
+
+
+def test_a_dataset_that_lacks_what_a_model_needs_is_refused(path, tmp_path):
+    _, card, _ = sets_of(job_of(path))
+    dataset = Dataset.open(path)
+    with pytest.raises(DataError, match=r"lacks what the model needs: snow \(mm\)"):
+        build_window_data(dataset, card.replace(static=(card.static[0].replace(name="snow", units="mm"),)))
+    with pytest.raises(DataError, match="another unit.*Expected: m/d"):
+        build_window_data(dataset, card.replace(inputs=(card.inputs[0].replace(units="m/d"),)))
+    with pytest.raises(DataError, match="step differs"):
+        build_window_data(dataset, card.replace(step_seconds=3600.0))

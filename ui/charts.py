@@ -1,0 +1,295 @@
+"""Charts in QGIS: loss while training, series at a cell, reasons as a bridge. Matplotlib's object interface, redrawn calmly.
+
+A chart takes plain Python values, keeps them and draws at most seven times a second, and only while somebody can see it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Optional
+
+from qgis.PyQt.QtCore import QTimer
+from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from .text import number, tr
+
+REDRAW_MS = 150
+BLUE, RED, BLACK, GREY = "#2b7bba", "#c0392b", "#222222", "#b9b9b9"
+POSITIVE, NEGATIVE = "#2b7bba", "#c1603a"
+_OTHERS = ("#2b7bba", "#d9853b", "#5b8c5a", "#8a6fae", "#7f7f7f")
+
+
+def _canvas_class() -> Any:
+    """Matplotlib's Qt canvas, whichever of its two names this version has; None where matplotlib is missing."""
+    for name in ("backend_qtagg", "backend_qt5agg"):
+        try:
+            return importlib.import_module(f"matplotlib.backends.{name}").FigureCanvasQTAgg
+        except ImportError:
+            continue
+    return None
+
+
+class Chart(QWidget):
+    """Base of all charts. Subclasses write ``paint(figure, data)``; the figure is made when there is something to see."""
+
+    def __init__(self, name: str, height_px: int = 200, parent: Optional[QWidget] = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self.setMinimumHeight(height_px)
+        self._figure: Any = None
+        self._canvas: Any = None
+        self._data: Any = None
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REDRAW_MS)
+        self._timer.timeout.connect(self.render_now)
+
+    def show_data(self, data: Any) -> None:
+        """Keep ``data`` and draw it soon; many calls in a row become one drawing."""
+        self._data = data
+        if not self._timer.isActive():
+            self._timer.start()
+
+    @property
+    def figure(self) -> Any:
+        """The matplotlib figure, or None before the first drawing."""
+        return self._figure
+
+    def render_now(self) -> None:
+        """Draw what was last given."""
+        if self._data is None or (not self.isVisible() and self._figure is not None):
+            return
+        if self._figure is None and not self._make_canvas():
+            return
+        self._figure.clear()
+        self.paint(self._figure, self._data)
+        self._canvas.draw_idle()
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
+        """Catch up with what came while the chart was hidden."""
+        super().showEvent(event)
+        if self._data is not None:
+            self._timer.start()
+
+    def paint(self, figure: Any, data: Any) -> None:
+        """Draw ``data`` into the empty ``figure``."""
+        raise NotImplementedError
+
+    def _make_canvas(self) -> bool:
+        canvas = _canvas_class()
+        if canvas is None:
+            label = QLabel(tr("Charts need matplotlib in the Python of QGIS; everything else works without it."))
+            label.setWordWrap(True)
+            self._layout.addWidget(label)
+            self._data = None
+            return False
+        from matplotlib.figure import Figure
+
+        self._figure = Figure(layout="constrained") if _has_layout_argument() else Figure(constrained_layout=True)
+        self._canvas = canvas(self._figure)
+        self._canvas.setObjectName(f"{self.objectName()}_canvas")
+        self._canvas.setMinimumWidth(120)
+        self._layout.addWidget(self._canvas)
+        return True
+
+
+@dataclass
+class LossData:
+    """Loss per epoch; ``best`` is the epoch with the lowest validation loss."""
+
+    epochs: list = field(default_factory=list)
+    training: list = field(default_factory=list)
+    validation: list = field(default_factory=list)
+    loss: str = "loss"
+
+    @property
+    def best(self) -> Optional[int]:
+        """Index of the best epoch, None before the first."""
+        known = [(value, i) for i, value in enumerate(self.validation) if value is not None and value == value]
+        return min(known)[1] if known else None
+
+
+class LossChart(Chart):
+    """Training and validation loss over the epochs, the best epoch marked."""
+
+    def paint(self, figure: Any, data: LossData) -> None:
+        """Draw the two lines; a log axis where the loss spans more than a decade."""
+        axes = _axes(figure)
+        axes.plot(data.epochs, _floats(data.training), color=BLUE, lw=1.6, marker="o", ms=2.5, label=tr("training"))
+        axes.plot(data.epochs, _floats(data.validation), color=BLACK, lw=1.4, marker="o", ms=2.5, label=tr("validation"))
+        best = data.best
+        if best is not None:
+            words = tr("best: epoch {epoch}, {value}").format(epoch=data.epochs[best], value=number(data.validation[best], 3))
+            axes.axvline(data.epochs[best], color=RED, lw=0.9)
+            axes.plot([data.epochs[best]], [data.validation[best]], "o", color=RED, ms=5, label=words)
+        values = [v for v in data.training + data.validation if v is not None and v > 0]
+        if values and max(values) / min(values) > 10:
+            axes.set_yscale("log")
+        axes.set_xlabel(tr("epoch"))
+        axes.set_ylabel(data.loss)
+        from matplotlib.ticker import MaxNLocator
+
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+        axes.set_xlim(min(data.epochs, default=0) - 0.5, max(data.epochs, default=1) + 0.5)
+        axes.legend(frameon=False, fontsize=8, loc="upper right")
+
+
+@dataclass
+class Line:
+    """One series: dates, values (NaN = missing), its words in the legend, and what it is (observed, predicted, ...)."""
+
+    dates: list
+    values: list
+    label: str
+    kind: str = ""
+    units: str = ""
+
+
+@dataclass
+class SeriesData:
+    """Series at one place and the date that the map shows."""
+
+    lines: list
+    title: str = ""
+    cursor: Optional[datetime] = None
+
+
+class SeriesChart(Chart):
+    """Series of all layers at a cell: one panel a unit, one red cursor at the date of the map."""
+
+    def paint(self, figure: Any, data: SeriesData) -> None:
+        """Draw each unit in a panel of its own; differences stand apart from what they are differences of."""
+        groups: dict[tuple, list] = {}
+        for line in data.lines:
+            groups.setdefault((line.kind == "delta", line.units), []).append(line)
+        panels = figure.subplots(max(1, len(groups)), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, ((delta, units), lines) in zip(panels, groups.items()):
+            _tidy(axes)
+            for i, line in enumerate(lines):
+                axes.plot(line.dates, _floats(line.values), lw=1.3, color=_line_colour(line.kind, i), label=line.label)
+            if delta:
+                axes.axhline(0.0, color=GREY, lw=0.8)
+            if data.cursor is not None:
+                axes.axvline(data.cursor, color=RED, lw=1.0)
+            axes.set_ylabel(f"({units})" if units else "")
+            axes.legend(frameon=False, fontsize=8, loc="best")
+        panels[0].set_title(data.title, loc="left", fontsize=9, fontweight="bold")
+        _date_axis(panels[-1])
+
+
+@dataclass
+class BridgeData:
+    """Contributions that add up from the baseline's prediction to the prediction, in ``units`` of the target."""
+
+    baseline: float
+    prediction: float
+    parts: dict
+    units: str = ""
+    label: str = ""
+    residual: float = 0.0
+
+
+class BridgeChart(Chart):
+    """From baseline to prediction: a bar per variable, blue where it raised the prediction, brown where it lowered it."""
+
+    def paint(self, figure: Any, data: BridgeData) -> None:
+        """Draw the bars from top to bottom, each beginning where the one above ended."""
+        axes = _axes(figure)
+        parts = list(data.parts.items())
+        if abs(data.residual) > 0.005 * max(abs(data.prediction - data.baseline), 1e-12):
+            parts.append((tr("residual"), data.residual))
+        ends = _running(data.baseline, [value for _, value in parts])
+        low, high = min(*ends, data.prediction), max(*ends, data.prediction)
+        span = (high - low) or abs(high) or 1.0
+        left = low - 0.25 * span if low - 0.25 * span > 0 or low < 0 else 0.0
+        _whole_bar(axes, 0, left, data.baseline, GREY, span)
+        for i, (_, value) in enumerate(parts):
+            axes.barh(i + 1, value, left=ends[i], color=POSITIVE if value >= 0 else NEGATIVE, height=0.72)
+            _value_words(axes, i + 1, ends[i], ends[i] + value, f"{value:+.3g}", span)
+        _whole_bar(axes, len(parts) + 1, left, data.prediction, BLACK, span)
+        axes.set_yticks(range(len(parts) + 2))
+        axes.set_yticklabels([tr("baseline"), *(name for name, _ in parts), tr("prediction")])
+        axes.invert_yaxis()
+        axes.set_xlim(left, high + 0.32 * span)
+        axes.set_xlabel(data.label or (f"({data.units})" if data.units else ""))
+
+
+@dataclass
+class StepsData:
+    """Contribution of each variable by steps back: first value the oldest step, last one the step of the prediction."""
+
+    by_step: dict
+    units: str = ""
+    step_words: str = "steps"
+
+
+class StepsChart(Chart):
+    """What each variable contributed, by how long ago."""
+
+    def paint(self, figure: Any, data: StepsData) -> None:
+        """Draw one line a variable over the steps back, today on the right."""
+        axes = _axes(figure)
+        for i, (name, values) in enumerate(data.by_step.items()):
+            back = range(len(values) - 1, -1, -1)
+            axes.plot(list(back), _floats(values), lw=1.5, color=_OTHERS[i % len(_OTHERS)], label=name)
+        axes.axhline(0.0, color=GREY, lw=0.8)
+        axes.invert_xaxis()
+        axes.set_xlabel(tr("{steps} back").format(steps=data.step_words))
+        axes.set_ylabel(f"({data.units})" if data.units else "")
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+
+
+def _axes(figure: Any) -> Any:
+    axes = figure.add_subplot(111)
+    _tidy(axes)
+    return axes
+
+
+def _tidy(axes: Any) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(labelsize=8)
+    axes.xaxis.label.set_size(8)
+    axes.yaxis.label.set_size(8)
+
+
+def _date_axis(axes: Any) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=6)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def _floats(values: list) -> list:
+    return [float("nan") if value is None else float(value) for value in values]
+
+
+def _line_colour(kind: str, index: int) -> str:
+    return {"observed": BLACK, "predicted": BLUE, "delta": NEGATIVE}.get(kind, _OTHERS[index % len(_OTHERS)])
+
+
+def _running(start: float, values: list) -> list:
+    ends = [start]
+    for value in values:
+        ends.append(ends[-1] + value)
+    return ends
+
+
+def _whole_bar(axes: Any, place: int, left: float, value: float, colour: str, span: float) -> None:
+    axes.barh(place, value - left, left=left, color=colour, height=0.72)
+    axes.text(value + 0.02 * span, place, number(value, 3), va="center", fontsize=8)
+
+
+def _value_words(axes: Any, place: int, start: float, end: float, words: str, span: float) -> None:
+    axes.text(max(start, end) + 0.02 * span, place, words, va="center", fontsize=8)
+
+
+def _has_layout_argument() -> bool:
+    import matplotlib
+
+    return tuple(int(part) for part in matplotlib.__version__.split(".")[:2]) >= (3, 5)

@@ -1,0 +1,187 @@
+"""Page Maps: the maps of a run onto the canvas and its time axis, and the series at a point."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from qgis.core import QgsPointXY, QgsProject
+from qgis.PyQt.QtWidgets import QComboBox, QLabel, QPushButton, QWidget
+
+from ...core.contracts import Artifact, FreshetError, RunFolder, RunState
+from ...core.contracts.dates import parse_date
+from ...plugin.layers import add_run_results
+from ...plugin.runs import Runs
+from ..charts import SeriesChart, SeriesData
+from ..choice import Choice
+from ..maptools import PointTool, ToolSwitch
+from ..series import line_at, point_in, series_layers
+from ..text import number, tr
+from ..widgets import Notice, button, heading, narrow, row
+from .page import Page
+from .runs import WITH_MAPS
+
+
+class MapsPage(Page):
+    """Adds the results of a run as one group, and plots all series of the project at a clicked point."""
+
+    name = "maps"
+
+    def __init__(self, runs: Runs, choice: Choice, iface: Any = None, temporal: Any = None, parent: Optional[QWidget] = None) -> None:
+        super().__init__(parent)
+        self._runs, self._choice, self._iface, self._temporal = runs, choice, iface, temporal
+        self._point: Optional[QgsPointXY] = None
+        self._tool: Optional[PointTool] = None
+        self._data: Optional[SeriesData] = None
+        self._build()
+        self._connect()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Follow the list of runs."""
+        found = [item for item in self._runs.runs() if item.verb in ("train", "finetune", "predict", "compare", "evaluate", "explain")]
+        before = self._choice.run or self.run.currentData()
+        self.run.blockSignals(True)
+        self.run.clear()
+        for item in found:
+            if item.state is RunState.DONE:
+                self.run.addItem(f"{item.title} ({item.created.replace('T', ' ')[:16]})", item.path)
+        self.run.setCurrentIndex(max(0, self.run.findData(before)))
+        self.run.blockSignals(False)
+        known = self.run.count() > 0
+        self.empty.say("" if known else tr("No maps yet: train or predict first; series of the project can be plotted all the same."))
+        for widget in (self._run_label, self.run, self.add_button, self.held):
+            widget.setVisible(known)
+        self._show_run()
+
+    def add_results(self) -> None:
+        """Put the maps of the chosen run into the project, as one group, and set the temporal controller."""
+        try:
+            add_run_results(RunFolder(self.run.currentData()), QgsProject.instance(), self._iface, self._temporal)
+        except FreshetError as error:
+            self.notice.fail(error)
+            return
+        self.notice.clear_text()
+
+    def plot(self, point: QgsPointXY) -> None:
+        """Plot every series of the project at ``point`` (in the CRS of the map)."""
+        self._point = point
+        project = QgsProject.instance()
+        crs = self._iface.mapCanvas().mapSettings().destinationCrs() if self._iface else project.crs()
+        lines = []
+        for layer in series_layers(project):
+            inside = point_in(point, crs, layer.crs(), project)
+            line = line_at(layer, inside) if inside is not None else None
+            if line is not None:
+                lines.append(line)
+        if not lines:
+            self.chart.setVisible(False)
+            self.notice.say(tr("No series at this point: click inside the maps of a dataset or a result."), "warning")
+            return
+        self.notice.clear_text()
+        words = tr("At x {x}, y {y}").format(x=number(point.x(), 7), y=number(point.y(), 7))
+        self._data = SeriesData(lines, words, self._cursor())
+        self.chart.setVisible(True)
+        self.chart.setMinimumHeight(min(480, 170 * len({(line.kind == "delta", line.units) for line in lines}) + 40))
+        self.chart.show_data(self._data)
+
+    def release(self) -> None:
+        """Give the map back and let go of runs, project and controller."""
+        self._runs.changed.disconnect(self.refresh)
+        if self._iface is None:
+            return
+        self.plot_button.setChecked(False)
+        if self._tool is not None:
+            self._tool.clear()
+            self._tool.deleteLater()
+        self._iface.mapCanvas().temporalRangeChanged.disconnect(self._move_cursor)
+
+    def _build(self) -> None:
+        self._run_label = QLabel(tr("Run"))
+        self.run = narrow(QComboBox())
+        self.run.setObjectName("freshetMapsRun")
+        self.run.setToolTip(tr("The run whose maps are shown."))
+        self._run_label.setBuddy(self.run)
+        self.body.addLayout(row(self._run_label, self.run, stretch=False))
+        self.held = QLabel()
+        self.held.setObjectName("freshetMapsHeld")
+        self.held.setWordWrap(True)
+        self.body.addWidget(self.held)
+        self.add_button = button(
+            tr("Add to the map"), "freshetMapsAdd", self.add_results, tr("One group of styled layers on one time axis.")
+        )
+        self.body.addLayout(row(self.add_button))
+        self._series_heading = heading(tr("Series at a point"), "freshetMapsSeriesHeading")
+        self.body.addWidget(self._series_heading)
+        self.plot_button = QPushButton(tr("Plot at a point"))
+        self.plot_button.setObjectName("freshetMapsPlot")
+        self.plot_button.setCheckable(True)
+        self.plot_button.setToolTip(tr("Click on the map: the series of all layers with dates at that place."))
+        self.plot_button.setEnabled(self._iface is not None)
+        self.plot_button.toggled.connect(self._toggle_plot)
+        self.body.addLayout(row(self.plot_button))
+        self.notice = Notice("freshetMapsNotice")
+        self.body.addWidget(self.notice)
+        self.chart = SeriesChart("freshetMapsSeries", 220)
+        self.chart.setVisible(False)
+        self.body.addWidget(self.chart)
+        self.body.addStretch(1)
+
+    def _connect(self) -> None:
+        self._runs.changed.connect(self.refresh)
+        self._choice.runChanged.connect(self._follow)
+        self.run.currentIndexChanged.connect(self._show_run)
+        if self._iface is not None:
+            canvas = self._iface.mapCanvas()
+            self._switch = ToolSwitch(canvas)
+            self._tool = PointTool(canvas)
+            self._tool.picked.connect(self.plot)
+            self._tool.deactivated.connect(self._on_tool_left)
+            canvas.temporalRangeChanged.connect(self._move_cursor)
+
+    def _follow(self, path: str) -> None:
+        if self.run.findData(path) >= 0:
+            self.run.setCurrentIndex(self.run.findData(path))
+
+    def _show_run(self, *_: Any) -> None:
+        path = self.run.currentData()
+        artifacts = maps_of(RunFolder(path)) if path else []
+        lines = [f"{item.title}: {_dates_words(item)}" for item in artifacts]
+        self.held.setText("\n".join(lines) if lines else tr("This run has no maps."))
+        self.add_button.setEnabled(bool(artifacts))
+
+    def _toggle_plot(self, on: bool) -> None:
+        if on:
+            self._switch.use(self._tool)
+            if not series_layers(QgsProject.instance()):
+                self.notice.say(tr("No layer with dates yet: add the maps of a run, or show a variable from the page Data."), "warning")
+        else:
+            self._switch.leave(self._tool)
+
+    def _on_tool_left(self) -> None:
+        self.plot_button.setChecked(False)
+
+    def _move_cursor(self) -> None:
+        if self._data is not None and self.chart.isVisible():
+            self._data.cursor = self._cursor()
+            self.chart.show_data(self._data)
+
+    def _cursor(self) -> Any:
+        if self._iface is None:
+            return None
+        span = self._iface.mapCanvas().temporalRange()
+        begin = span.begin()
+        return parse_date(begin.toUTC().toString("yyyy-MM-ddTHH:mm:ss")) if begin.isValid() else None
+
+
+def maps_of(run: RunFolder) -> list[Artifact]:
+    """The maps that a run has given."""
+    try:
+        return [item for item in run.artifacts() if item.kind in WITH_MAPS]
+    except FreshetError:
+        return []
+
+
+def _dates_words(item: Artifact) -> str:
+    if not item.dates:
+        return tr("one map")
+    return tr("{count} maps, {first} to {last}").format(count=len(item.dates), first=item.dates[0][:10], last=item.dates[-1][:10])

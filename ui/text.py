@@ -1,0 +1,35 @@
+"""Words on screen: translation, and the two or three ways in which Freshet writes values."""
+
+from __future__ import annotations
+
+import os
+from typing import Optional
+
+from qgis.PyQt.QtCore import QCoreApplication
+
+from ..core.contracts.dates import format_step
+
+__all__ = ["format_step", "home_short", "number", "percent", "tr"]
+
+
+def tr(text: str) -> str:
+    """``text`` in the person's language."""
+    return QCoreApplication.translate("Freshet", text)
+
+
+def number(value: Optional[float], digits: int = 4) -> str:
+    """A value for reading: four significant digits, a dash where there is none."""
+    return "-" if value is None or value != value else f"{float(value):.{digits}g}"
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 as percent; what is not nothing is never written as nothing."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def home_short(path: str) -> str:
+    """A path with the person's own folder written as ``~``."""
+    home = os.path.expanduser("~")
+    return "~" + path[len(home) :] if len(home) > 1 and path.startswith(home + os.sep) else path
