@@ -12,17 +12,29 @@ _SINCE = re.compile(
     r"(?:[T ]+(?P<hour>\d{1,2})(?::(?P<minute>\d{1,2}))?(?::(?P<second>\d{1,2})(?:\.\d*)?)?)?",
     re.IGNORECASE,
 )
-_SECONDS = {"d": 86400.0, "day": 86400.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "min": 60.0, "minute": 60.0,
-            "s": 1.0, "sec": 1.0, "second": 1.0}  # fmt: skip
+_SECONDS = {
+    "d": 86400.0,
+    "day": 86400.0,
+    "h": 3600.0,
+    "hr": 3600.0,
+    "hour": 3600.0,
+    "min": 60.0,
+    "minute": 60.0,
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+}
 _STANDARD = ("", "standard", "gregorian", "proleptic_gregorian")
 _NO_LEAP = ("noleap", "365_day")
 _MONTH_STARTS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 
 
 def decode_times(values: Iterable[float], units: str, calendar: str = "standard") -> Optional[list[datetime]]:
-    """Dates of CF numbers (CF conventions 1.8, section 4.4), to the second; None where units or calendar are not understood.
+    """Dates of CF numbers (CF conventions 1.8, section 4.4), to the second; None where units or calendar are not
+    understood.
 
-    Understood are the Gregorian calendars and the one without leap days. A calendar of 360 days has dates that do not exist.
+    Understood are the Gregorian calendars and the one without leap days.
+    A calendar of 360 days has dates that do not exist.
     """
     match = _SINCE.match(units or "")
     if match is None:

@@ -36,7 +36,9 @@ class VariableSummary:
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What the file says of itself. ``start`` and ``end`` are ISO dates; ``grid`` has crs, west, north, cell_x, cell_y, columns, rows."""
+    """What the file says of itself. ``start`` and ``end`` are ISO dates; ``grid`` has crs, west, north, cell_x, cell_y,
+    columns, rows.
+    """
 
     path: str
     name: str
@@ -60,7 +62,9 @@ class DatasetSummary:
             if item.name == name:
                 return item
         raise DataError(
-            f"The dataset '{self.name}' has no variable '{name}'", expected=", ".join(self.names()), remedy="Choose one of these"
+            f"The dataset '{self.name}' has no variable '{name}'",
+            expected=", ".join(self.names()),
+            remedy="Choose one of these",
         )
 
 
@@ -74,13 +78,17 @@ def read_summary(path: str) -> DatasetSummary:
         text = text or _attribute_of_parts(source)
     if not text:
         raise DataError(
-            "The file is not a dataset of Freshet", got=str(path), remedy="Prepare a dataset from it (page Data, or freshet:prepare)"
+            "The file is not a dataset of Freshet",
+            got=str(path),
+            remedy="Prepare a dataset from it (page Data, or freshet:prepare)",
         )
     values = parse_json(text, str(path))
     try:
         return _summary(str(path), values)
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError("The dataset's description is broken", got=f"{path}: {error!r}", remedy="Prepare it anew") from error
+        raise DataError(
+            "The dataset's description is broken", got=f"{path}: {error!r}", remedy="Prepare it anew"
+        ) from error
 
 
 class Datasets(QObject):

@@ -18,10 +18,11 @@ PYTHON_VARIABLE = "FRESHET_PYTHON"
 # Written into the managed environment as the last step, so that a half-made one is never taken.
 READY_FILE = "freshet-ready.txt"
 
-# What QGIS, conda or another virtual environment left for themselves would lead the engine's Python, pip, GDAL or PROJ astray.
+# What QGIS, conda or another virtual environment left for themselves would lead the engine's Python, pip, GDAL or
+# PROJ astray.
 _FOREIGN = frozenset(
-    "PYTHONHOME PYTHONPATH PYTHONEXECUTABLE PYTHONUSERBASE PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX GDAL_DATA GDAL_DRIVER_PATH "
-    "PROJ_LIB PROJ_DATA QGIS_PREFIX_PATH LD_LIBRARY_PATH LD_PRELOAD SSL_CERT_FILE".split()
+    "PYTHONHOME PYTHONPATH PYTHONEXECUTABLE PYTHONUSERBASE PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX GDAL_DATA "
+    "GDAL_DRIVER_PATH PROJ_LIB PROJ_DATA QGIS_PREFIX_PATH LD_LIBRARY_PATH LD_PRELOAD SSL_CERT_FILE".split()
 )
 _FOREIGN_PREFIXES = ("PIP_", "DYLD_")
 
@@ -51,12 +52,17 @@ def environment_python(folder: Path) -> Path:
 def find_engine(settings: Settings, environment: Optional[Mapping[str, str]] = None) -> Engine:
     """The first interpreter of: settings, FRESHET_PYTHON, ``.venv`` beside the plugin, the managed environment.
 
-    Raises :class:`EngineError` where none is there, or where one that a person named does not exist (another is not taken in
+    Raises :class:`EngineError` where none is there, or where one that a person named does not exist (another is not
+    taken in
     its place). That it can import what a job needs is proved by the job ``doctor``.
     """
     environment = os.environ if environment is None else environment
     named = (
-        (settings.engine_python, "named in the settings", "Correct the path of the engine in the settings, or clear it"),
+        (
+            settings.engine_python,
+            "named in the settings",
+            "Correct the path of the engine in the settings, or clear it",
+        ),
         (environment.get(PYTHON_VARIABLE, ""), f"named by {PYTHON_VARIABLE}", f"Correct or unset {PYTHON_VARIABLE}"),
     )
     for path, origin, remedy in named:
@@ -72,7 +78,7 @@ def find_engine(settings: Settings, environment: Optional[Mapping[str, str]] = N
     raise EngineError(
         "Freshet has no engine yet",
         expected="a Python that has torch and the other libraries of the engine",
-        remedy="Set it up on the engine page, or name a Python there or in FRESHET_PYTHON. Series can be shown without it",
+        remedy="Set it up on the engine page, or name a Python there. Series can be shown without it",
     )
 
 
@@ -102,11 +108,13 @@ def output_file(run: RunFolder) -> Path:
 def start_worker(engine: Engine, run: RunFolder) -> subprocess.Popen:
     """Start the worker of ``run``, detached: it outlives QGIS, and a signal to QGIS's group does not reach it.
 
-    Its output goes to a file of the run folder, since a pipe would break with the end of QGIS. Raises :class:`EngineError`.
+    Its output goes to a file of the run folder, since a pipe would break with the end of QGIS. Raises
+    :class:`EngineError`.
     """
     try:
         with open(output_file(run), "ab") as output:
-            # A list of arguments and no shell; QProcess.startDetached could not tell the exit of a worker that never spoke.
+            # A list of arguments and no shell; QProcess.startDetached could not tell the exit of a worker
+            # that never spoke.
             return subprocess.Popen(
                 engine.command(run),
                 cwd=str(run.path),
@@ -119,7 +127,9 @@ def start_worker(engine: Engine, run: RunFolder) -> subprocess.Popen:
             )
     except OSError as error:
         raise EngineError(
-            "The engine could not be started", got=f"{engine.python}: {error}", remedy="Choose another Python on the engine page"
+            "The engine could not be started",
+            got=f"{engine.python}: {error}",
+            remedy="Choose another Python on the engine page",
         ) from error
 
 

@@ -20,7 +20,8 @@ _REQUIREMENTS = ROOT / "requirements"
 _SIZES_GB = {"cpu": (0.5, 1.5), "cuda": (3.5, 8.0)}
 _NEEDED_PYTHON = (3, 10)
 _LONGEST_WINDOWS_PATH = 60
-# Where a build differs from the one of the default index: Linux gets CUDA from that, Windows and macOS get the CPU build.
+# Where a build differs from the one of the default index: Linux gets CUDA from that, Windows and macOS get the CPU
+# build.
 _TORCH_INDEX = {
     ("linux", "cpu"): "https://download.pytorch.org/whl/cpu",
     ("win32", "cuda"): "https://download.pytorch.org/whl/cu130",
@@ -29,7 +30,8 @@ _TORCH_INDEX = {
 
 @dataclass(frozen=True)
 class InstallPlan:
-    """What would be done: ``commands`` in order with their ``titles``, ``text`` that says what is fetched, how much and where.
+    """What would be done: ``commands`` in order with their ``titles``, ``text`` that says what is fetched, how much and
+    where.
 
     ``problem`` is a sentence where the plan cannot be carried out, else empty. ``shell_text`` are the commands to copy.
     """
@@ -44,13 +46,17 @@ class InstallPlan:
     @property
     def shell_text(self) -> str:
         """The commands, one a line, for a person who prefers to run them."""
-        return "\n".join(" ".join(f'"{part}"' if " " in part else part for part in command) for command in self.commands)
+        return "\n".join(
+            " ".join(f'"{part}"' if " " in part else part for part in command) for command in self.commands
+        )
 
 
 def install_plan(build: str = "cpu", folder: Optional[Path] = None) -> InstallPlan:
     """The plan for a torch build ("cpu" or "cuda"). Nothing is done yet."""
     if build not in BUILDS:
-        raise EngineError(f"There is no torch build '{build}'", expected=", ".join(BUILDS), remedy="Choose one of these")
+        raise EngineError(
+            f"There is no torch build '{build}'", expected=", ".join(BUILDS), remedy="Choose one of these"
+        )
     folder = folder or managed_folder()
     base = base_python()
     python = str(environment_python(folder))
@@ -63,14 +69,26 @@ def install_plan(build: str = "cpu", folder: Optional[Path] = None) -> InstallPl
         (str(base or "python3"), "-I", "-m", "venv", "--clear", str(folder)),
         torch,
         rest,
-        (python, "-I", "-c", "import torch, captum, dask, netCDF4, numpy, optuna, rasterio, safetensors, scipy, sklearn, xarray"),
+        (
+            python,
+            "-I",
+            "-c",
+            "import torch, captum, dask, netCDF4, numpy, optuna, rasterio, safetensors, scipy, sklearn, xarray",
+        ),
     )
-    titles = ("Making the environment", f"Fetching torch ({build.upper()} build)", "Fetching the other libraries", "Proving it")
+    titles = (
+        "Making the environment",
+        f"Fetching torch ({build.upper()} build)",
+        "Fetching the other libraries",
+        "Proving it",
+    )
     return InstallPlan(folder, build, commands, titles, _text(build, folder), _problem(base, folder, build))
 
 
 class EngineInstaller(QObject):
-    """Carries out a plan with QProcess. ``progress(fraction 0..1, text)``, ``output(line)``, ``finished(ok, sentence)``."""
+    """Carries out a plan with QProcess. ``progress(fraction 0..1, text)``, ``output(line)``, ``finished(ok,
+    sentence)``.
+    """
 
     progress = pyqtSignal(float, str)
     output = pyqtSignal(str)
@@ -149,7 +167,7 @@ class EngineInstaller(QObject):
         error = EngineError(
             f"Setting up the engine failed at '{title}'",
             got=self._last_line,
-            remedy="Check the network and the free space, or run the commands by hand and name that Python in the settings",
+            remedy="Check the network and the free space, or run the commands by hand and name that Python",
         )
         self.finished.emit(False, str(error))
 
@@ -158,7 +176,8 @@ def _text(build: str, folder: Path) -> str:
     fetched, disk = _SIZES_GB[build]
     pins = _pins("torch.txt") + _pins("engine.txt")
     return (
-        f"Freshet makes a Python environment of its own in {folder}. It fetches with pip: {', '.join(pins)} and what these need; "
+        f"Freshet makes a Python environment of its own in {folder}. "
+        f"It fetches with pip: {', '.join(pins)} and what these need; "
         f"about {fetched:g} GB to fetch, about {disk:g} GB on disk, with the {build.upper()} build of torch. "
         "Nothing is changed in QGIS or in any other Python; to undo it, delete the folder."
     )
@@ -171,17 +190,17 @@ def _pins(name: str) -> list[str]:
 
 def _problem(base: Optional[Path], folder: Path, build: str) -> str:
     if base is None:
-        return "No Python was found from which an environment could be made. Name a Python that has the libraries in the settings."
+        return "No Python was found from which to make an environment. Name one that has the libraries in the settings."
     if sys.version_info < _NEEDED_PYTHON:
         wanted, found = (".".join(map(str, part)) for part in (_NEEDED_PYTHON, sys.version_info[:2]))
         return f"The libraries need Python {wanted} or newer; QGIS brings {found}. Name a newer Python in the settings."
     if sys.platform == "win32" and len(str(folder)) > _LONGEST_WINDOWS_PATH:
-        return f"The path {folder} is too long for torch on Windows. Name a Python environment with a shorter path in the settings."
+        return f"The path {folder} is too long for torch on Windows. Name a Python with a shorter path in the settings."
     needed = _SIZES_GB[build][1] * 1e9
     parent = next((item for item in [folder, *folder.parents] if item.exists()), folder)
     free = shutil.disk_usage(parent).free
     if free < needed:
-        return f"Too little space: {free / 1e9:.1f} GB are free at {parent}, {needed / 1e9:.1f} GB are needed. Make room there."
+        return f"Too little space: {free / 1e9:.1f} GB free at {parent}, {needed / 1e9:.1f} GB needed. Make room there."
     return ""
 
 

@@ -26,9 +26,12 @@ _SHOWN = 3
 class SourceReport:
     """One variable of a source.
 
-    ``units_declared`` is False where the unit is the catalogue's guess; ``dates`` are ISO texts of the starts of the steps, empty for
-    a map without time; ``gaps`` are the ISO dates of missing steps; ``minimum``, ``maximum`` (in ``units``) and ``missing_share`` come
-    from a sample (NaN: nothing valid); ``size`` is (columns, rows); ``problems`` are sentences; ``role`` is a suggestion.
+    ``units_declared`` is False where the unit is the catalogue's guess; ``dates`` are ISO texts of the starts of the
+    steps, empty for
+    a map without time; ``gaps`` are the ISO dates of missing steps; ``minimum``, ``maximum`` (in ``units``) and
+    ``missing_share`` come
+    from a sample (NaN: nothing valid); ``size`` is (columns, rows); ``problems`` are sentences; ``role`` is a
+    suggestion.
     """
 
     path: str
@@ -52,7 +55,9 @@ class SourceReport:
     files: tuple[str, ...] = ()
 
     def as_source_config(self, role: str = "", **changes: object) -> SourceConfig:
-        """The entry of a PrepareJob; ``role`` "input", "target" or "static" (empty: the suggested one); ``changes`` replace fields."""
+        """The entry of a PrepareJob; ``role`` "input", "target" or "static" (empty: the suggested one); ``changes``
+        replace fields.
+        """
         values = {
             "variable": self.variable,
             "path": self.path,
@@ -77,7 +82,9 @@ def inspect_source(source: Union[str, Path, QgsMapLayer]) -> list[SourceReport]:
 
 def folder_files(folder: str) -> list[str]:
     """The rasters of a folder, by name. DataError where there is none."""
-    names = sorted(name for name in os.listdir(folder) if name.lower().endswith(RASTER_SUFFIXES) and not name.startswith("."))
+    names = sorted(
+        name for name in os.listdir(folder) if name.lower().endswith(RASTER_SUFFIXES) and not name.startswith(".")
+    )
     if not names:
         raise DataError(
             "The folder holds no raster",
@@ -114,7 +121,10 @@ def _of_folder(folder: str) -> SourceReport:
     known = sorted((date, path) for date, path in dated if date is not None)
     sentences = list(found.sentences)
     if undated and len(undated) < len(files):
-        sentences.append(f"{len(undated)} of {len(files)} files have no date in their name ({_some(undated)}). Rename or remove them.")
+        sentences.append(
+            f"{len(undated)} of {len(files)} files have no date in their name ({_some(undated)}). "
+            "Rename or remove them."
+        )
     elif undated:
         sentences.append("No file name holds a date. Give the date pattern, or the first date and the step.")
     doubled = sorted({format_date(a[0]) for a, b in zip(known, known[1:]) if a[0] == b[0]})
@@ -135,7 +145,10 @@ def _unlike(first: Probe, paths: list[str]) -> list[str]:
     for path in paths:
         other = probe(path)
         if (other.size, other.crs, _rounded(other)) != (first.size, first.crs, _rounded(first)):
-            return [f"Its maps have different grids ({os.path.basename(path)} differs from the first). Bring them onto one grid first."]
+            return [
+                f"Its maps have different grids ({os.path.basename(path)} differs from the first). "
+                "Bring them onto one grid first."
+            ]
     return []
 
 
@@ -143,7 +156,9 @@ def _rounded(found: Probe) -> tuple[str, ...]:
     return tuple(f"{value:.9g}" for value in found.transform or ())
 
 
-def _report(found: Probe, values: Sample, dates: list[datetime], path: str, layer: str, files: tuple[str, ...] = ()) -> SourceReport:
+def _report(
+    found: Probe, values: Sample, dates: list[datetime], path: str, layer: str, files: tuple[str, ...] = ()
+) -> SourceReport:
     entry = _guess(found)
     if found.units and not _fits(found.units, entry):
         entry = quantity("other")  # the name misled: the file's own unit knows better
@@ -157,14 +172,30 @@ def _report(found: Probe, values: Sample, dates: list[datetime], path: str, laye
     if dates != sorted(dates) and not files:
         problems.append("Its dates are not in order. Sort the bands by date first.")
     if gaps:
-        problems.append(f"{len(gaps)} {'step is' if len(gaps) == 1 else 'steps are'} missing ({_some(gaps)}); kept as gaps.")
+        problems.append(
+            f"{len(gaps)} {'step is' if len(gaps) == 1 else 'steps are'} missing ({_some(gaps)}); kept as gaps."
+        )
     return SourceReport(
-        path=path, layer=layer, variable=_identifier(found.name), quantity=entry.name, units=units,
-        dates=tuple(format_date(date) for date in dates), step_seconds=step, crs=found.crs, size=found.size,
-        minimum=values.minimum, maximum=values.maximum, missing_share=values.missing_share, problems=problems,
-        units_declared=declared, gaps=gaps, role="input" if dates or found.bands > 1 or len(files) > 1 else "static",
-        label=found.label, calendar=found.calendar, files=files,
-    )  # fmt: skip
+        path=path,
+        layer=layer,
+        variable=_identifier(found.name),
+        quantity=entry.name,
+        units=units,
+        dates=tuple(format_date(date) for date in dates),
+        step_seconds=step,
+        crs=found.crs,
+        size=found.size,
+        minimum=values.minimum,
+        maximum=values.maximum,
+        missing_share=values.missing_share,
+        problems=problems,
+        units_declared=declared,
+        gaps=gaps,
+        role="input" if dates or found.bands > 1 or len(files) > 1 else "static",
+        label=found.label,
+        calendar=found.calendar,
+        files=files,
+    )
 
 
 def _guess(found: Probe) -> Quantity:
@@ -204,7 +235,11 @@ def _faults(found: Probe, values: Sample) -> list[str]:
 
 def _implausible(entry: Quantity, units: str, values: Sample, step: Optional[float], declared: bool) -> list[str]:
     if not is_known(units):
-        return [f"The unit '{units}' is not known. Give it in another spelling, such as mm/d, K, degC, m3/s or -."] if declared else []
+        return (
+            [f"The unit '{units}' is not known. Give it in another spelling, such as mm/d, K, degC, m3/s or -."]
+            if declared
+            else []
+        )
     if not values.valid:
         return []
     try:
@@ -242,7 +277,19 @@ def _identifier(text: str) -> str:
 def _is_helper(uri: str) -> bool:
     """Variables that describe the grid and are no data."""
     name = split_uri(uri)[1].lower()
-    return name in {"crs", "spatial_ref", "lat_bnds", "lon_bnds", "time_bnds", "lat", "lon", "latitude", "longitude", "xc", "yc"}
+    return name in {
+        "crs",
+        "spatial_ref",
+        "lat_bnds",
+        "lon_bnds",
+        "time_bnds",
+        "lat",
+        "lon",
+        "latitude",
+        "longitude",
+        "xc",
+        "yc",
+    }
 
 
 def _some(items: object) -> str:

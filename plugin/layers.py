@@ -33,12 +33,15 @@ def add_run_results(
 ) -> QgsLayerTreeGroup:
     """Add the maps of a run as one group on top, titled by the run; a group that the run already has is replaced.
 
-    ``temporal`` plays the period of the maps from its first frame. Main thread only. DataError where the run has no maps.
+    ``temporal`` plays the period of the maps from its first frame. Main thread only. DataError where the run has no
+    maps.
     """
     project = project or QgsProject.instance()
     pairs = [(item, make_layer(run.resolve(item), item, run)) for item in run.artifacts() if item.kind in RASTER_KINDS]
     if not pairs:
-        raise DataError("This run has no maps", got=str(run.path), remedy="Choose a run of predict, evaluate, compare or explain")
+        raise DataError(
+            "This run has no maps", got=str(run.path), remedy="Choose a run of predict, evaluate, compare or explain"
+        )
     root = project.layerTreeRoot()
     _remove_group(root, run, project)
     group = root.insertGroup(0, str(run.header().get("title") or run.path.name))
@@ -59,7 +62,9 @@ def make_layer(path: Union[str, Path], artifact: Artifact, run: Optional[RunFold
     """A styled layer of one artifact, not yet in a project. DataError where it cannot be opened."""
     layer = QgsRasterLayer(str(path), artifact.title or Path(path).stem, "gdal")
     if not layer.isValid():
-        raise DataError("The map cannot be opened", got=str(path), remedy="Run the job again; the file may have been removed")
+        raise DataError(
+            "The map cannot be opened", got=str(path), remedy="Run the job again; the file may have been removed"
+        )
     dress_layer(layer, artifact, run)
     return layer
 
@@ -84,18 +89,25 @@ def add_temporal_series(
     layer: str = "",
     title: str = "",
 ) -> QgsRasterLayer:
-    """Add a multi-band raster, a NetCDF variable (``layer``) or a folder of dated rasters as one animated layer; needs no engine.
+    """Add a multi-band raster, a NetCDF variable (``layer``) or a folder of dated rasters as one animated layer; needs
+    no engine.
 
     DataError where it has no dates, or where a file has several variables and none is named.
     """
     project = project or QgsProject.instance()
     report = _choose(inspect_source(path), layer, str(path))
     if not report.dates:
-        raise DataError("The source has no dates", got=str(path), remedy=" ".join(report.problems) or "Choose a series of dated maps")
+        raise DataError(
+            "The source has no dates",
+            got=str(path),
+            remedy=" ".join(report.problems) or "Choose a series of dated maps",
+        )
     uri = _one_raster(report, project)
     label = title or report.label or catalogue_entry(report).label
     low, high = (report.minimum, report.maximum) if report.minimum == report.minimum else (0.0, 1.0)
-    artifact = artifact_for(report.quantity, label, report.units, low, high, report.dates, report.step_seconds or 86400.0)
+    artifact = artifact_for(
+        report.quantity, label, report.units, low, high, report.dates, report.step_seconds or 86400.0
+    )
     first_in_project = not project.mapLayers()
     made = make_layer(uri, artifact)
     project.addMapLayer(made)
@@ -106,8 +118,8 @@ def add_temporal_series(
 
 def _choose(reports: list[SourceReport], layer: str, path: str) -> SourceReport:
     named = [item for item in reports if item.layer == layer] if layer else [item for item in reports if item.dates]
-    if len(named) == 1:
-        return named[0]
+    if len(named) == 1 or (len(reports) == 1 and not layer):
+        return (named or reports)[0]
     raise DataError(
         f"The source has no variable '{layer}'" if layer else "It is not clear which variable of the source to show",
         expected=", ".join(item.layer for item in reports),
@@ -127,7 +139,9 @@ def _one_raster(report: SourceReport, project: QgsProject) -> str:
     with whole_file(target) as temporary, quiet_gdal():
         mosaic = gdal.BuildVRT(str(temporary), list(report.files), separate=True)
         if mosaic is None:
-            raise DataError("The folder could not be joined to one series", got=gdal.GetLastErrorMsg(), remedy="Check its files")
+            raise DataError(
+                "The folder could not be joined to one series", got=gdal.GetLastErrorMsg(), remedy="Check its files"
+            )
         for number, date in enumerate(report.dates, start=1):
             mosaic.GetRasterBand(number).SetDescription(date)
         mosaic.FlushCache()

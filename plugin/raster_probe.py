@@ -24,7 +24,9 @@ _UNDECLARED = (-9999.0, -999.0, -99999.0, -9999999.0, -1.2345)
 
 @dataclass(frozen=True)
 class Probe:
-    """One raster as it is on disk. ``dates`` is None where the bands have none; ``transform`` is GDAL's, None without georeference."""
+    """One raster as it is on disk. ``dates`` is None where the bands have none; ``transform`` is GDAL's, None without
+    georeference.
+    """
 
     uri: str
     name: str
@@ -57,8 +59,10 @@ class Sample:
 
     def merge(self, other: Sample) -> Sample:
         """Both together."""
-        low, high = (_least(a, b, pick) for a, b, pick in
-                     ((self.minimum, other.minimum, min), (self.maximum, other.maximum, max)))  # fmt: skip
+        low, high = (
+            _least(a, b, pick)
+            for a, b, pick in ((self.minimum, other.minimum, min), (self.maximum, other.maximum, max))
+        )
         suspicious = tuple(sorted(set(self.suspicious) | set(other.suspicious)))
         return Sample(low, high, self.cells + other.cells, self.valid + other.valid, suspicious)
 
@@ -66,7 +70,9 @@ class Sample:
 def netcdf_uri(path: str, variable: str) -> str:
     """GDAL's name of a NetCDF variable. DataError for a path with a quotation mark, which GDAL cannot express."""
     if '"' in path:
-        raise DataError("The path holds a quotation mark, which GDAL cannot open", got=path, remedy="Rename the file or its folder")
+        raise DataError(
+            "The path holds a quotation mark, which GDAL cannot open", got=path, remedy="Rename the file or its folder"
+        )
     return f'NETCDF:"{path}":{variable}'
 
 

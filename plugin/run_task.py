@@ -20,8 +20,10 @@ from .watch import POLL_SECONDS, RunWatch
 class RunTask(QgsTask):
     """Supervises one run in the background; never touches a layer or the project.
 
-    ``happened(run_path, list[Event])`` and ``over(run_path, RunState)`` reach slots of QObjects of the main thread on that thread.
-    What cancels the run is the person's request (:meth:`cancel`); :meth:`leave` only ends the watching, as the end of QGIS does.
+    ``happened(run_path, list[Event])`` and ``over(run_path, RunState)`` reach slots of QObjects of the main thread on
+    that thread.
+    What cancels the run is the person's request (:meth:`cancel`); :meth:`leave` only ends the watching, as the end of
+    QGIS does.
     """
 
     happened = pyqtSignal(str, object)
@@ -40,7 +42,9 @@ class RunTask(QgsTask):
         self._idle.set()
 
     def run(self) -> bool:
-        """Off the main thread: watch until the run is over or :meth:`leave` was called. True unless something went wrong."""
+        """Off the main thread: watch until the run is over or :meth:`leave` was called. True unless something went
+        wrong.
+        """
         self._idle.clear()
         with _Border(self), _slot_given_back():
             self._supervise()
@@ -48,7 +52,7 @@ class RunTask(QgsTask):
         return self.error is None and self.state is not RunState.CANCELLED
 
     def cancel(self) -> None:
-        """A person, or the list of tasks in QGIS's status bar, asks the run to stop. At the end of QGIS it only leaves."""
+        """A person, or QGIS's list of tasks, asks the run to stop. At the end of QGIS it only leaves."""
         if QCoreApplication.closingDown():
             self.leave()
         if not self._left.is_set():
@@ -93,9 +97,15 @@ class RunTask(QgsTask):
         self.state = RunState.CANCELLED
 
     def _broken(self, error: BaseException, story: str) -> None:
-        self.error = error if isinstance(error, FreshetError) else RunError(
-            "Watching the run failed, which is a fault of Freshet", got=repr(error), remedy="Restart QGIS: the run itself goes on"
-        )  # fmt: skip
+        self.error = (
+            error
+            if isinstance(error, FreshetError)
+            else RunError(
+                "Watching the run failed, which is a fault of Freshet",
+                got=repr(error),
+                remedy="Restart QGIS: the run itself goes on",
+            )
+        )
         self.state = RunState.FAILED
         QgsMessageLog.logMessage(story, "Freshet")
 
@@ -103,7 +113,8 @@ class RunTask(QgsTask):
 class _Border:
     """The one place where any fault of a background task is caught.
 
-    An exception that leaves ``QgsTask.run`` ends the whole of QGIS, so this is the border where all of them are kept and reported.
+    An exception that leaves ``QgsTask.run`` ends the whole of QGIS, so this is the border where all of them are kept
+    and reported.
     """
 
     def __init__(self, task: RunTask) -> None:
@@ -120,7 +131,9 @@ class _Border:
 
 @contextlib.contextmanager
 def _slot_given_back() -> Iterator[None]:
-    """A task that sleeps gives its slot of the thread pool back: two-core machines have two, and QGIS renders with them."""
+    """A task that sleeps gives its slot of the thread pool back: two-core machines have two, and QGIS renders with
+    them.
+    """
     manager = QgsApplication.taskManager()
     pool = manager.threadPool() if hasattr(manager, "threadPool") else QThreadPool.globalInstance()
     pool.releaseThread()

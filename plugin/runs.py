@@ -27,7 +27,8 @@ _SCORED = ("model", "persistence", "climatology")
 class RunSummary:
     """One run as a list shows it.
 
-    ``fraction`` is 0 to 1; ``text`` is the last thing said, or the sentence of the fault; ``scores`` maps "model", "persistence" and
+    ``fraction`` is 0 to 1; ``text`` is the last thing said, or the sentence of the fault; ``scores`` maps "model",
+    "persistence" and
     "climatology" to their pooled scores ({"nse": ..., "rmse": ...}), as far as the run has them.
     """
 
@@ -44,7 +45,8 @@ class RunSummary:
 class Runs(QObject):
     """The runs of this person.
 
-    Signals, all on the main thread: ``events(run_path, list[Event])``, ``ended(run_path, RunState)``, ``changed()`` when the list or
+    Signals, all on the main thread: ``events(run_path, list[Event])``, ``ended(run_path, RunState)``, ``changed()``
+    when the list or
     a state changed.
     """
 
@@ -64,14 +66,18 @@ class Runs(QObject):
             application.aboutToQuit.connect(self.close)
 
     def submit(self, verb: str, job: Config, title: str = "") -> RunFolder:
-        """Start a job in the background. Raises EngineError without an engine, RunError where the folder cannot be written."""
+        """Start a job in the background. Raises EngineError without an engine, RunError where the folder cannot be
+        written.
+        """
         settings = self._settings()
         engine = find_engine(settings)
         try:
             run = RunFolder.create(settings.runs_path, verb, job, title, version())
         except OSError as error:
             raise RunError(
-                "The run's folder cannot be written", got=str(error), remedy="Choose another folder for runs in the settings"
+                "The run's folder cannot be written",
+                got=str(error),
+                remedy="Choose another folder for runs in the settings",
             ) from error
         self._watch(run, RunTask(run, engine, title or run.path.name))
         return run
@@ -115,7 +121,9 @@ class Runs(QObject):
 
     def attach_running(self) -> list[RunFolder]:
         """Watch again the runs that still run from before."""
-        waiting = [RunFolder(item.path) for item in self.runs() if not item.state.final and item.path not in self._tasks]
+        waiting = [
+            RunFolder(item.path) for item in self.runs() if not item.state.final and item.path not in self._tasks
+        ]
         for run in waiting:
             self._watch(run, RunTask(run, None, run.path.name))
         return waiting
@@ -134,7 +142,9 @@ class Runs(QObject):
             shutil.rmtree(folder.path)
         except OSError as error:
             raise RunError(
-                "The run's folder could not be deleted", got=str(error), remedy="Remove its layers from the project and try again"
+                "The run's folder could not be deleted",
+                got=str(error),
+                remedy="Remove its layers from the project and try again",
             ) from error
         self.changed.emit()
 
@@ -222,4 +232,6 @@ def read_scores(run: RunFolder) -> dict[str, dict[str, Any]]:
     if not isinstance(found, dict):
         return {}
     parts = {name: found.get(name) for name in _SCORED if isinstance(found.get(name), dict)}
-    return {name: part.get("pooled", part) for name, part in parts.items() if isinstance(part.get("pooled", part), dict)}
+    return {
+        name: part.get("pooled", part) for name, part in parts.items() if isinstance(part.get("pooled", part), dict)
+    }

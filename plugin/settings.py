@@ -17,9 +17,12 @@ GROUP = "freshet"
 class Settings:
     """The settings of a person.
 
-    ``engine_python`` is an interpreter that the person named (empty: Freshet looks for one); ``runs_folder`` is where runs are
-    kept (empty: the data folder of the person); ``device`` is offered first in dialogs; ``engine_build`` is the torch build that
-    the managed environment takes ("cpu" or "cuda"); ``add_results`` adds the maps of a run to the project once it is done.
+    ``engine_python`` is an interpreter that the person named (empty: Freshet looks for one); ``runs_folder`` is where
+    runs are
+    kept (empty: the data folder of the person); ``device`` is offered first in dialogs; ``engine_build`` is the torch
+    build that
+    the managed environment takes ("cpu" or "cuda"); ``add_results`` adds the maps of a run to the project once it is
+    done.
     """
 
     engine_python: str = ""
@@ -38,7 +41,8 @@ class Settings:
 def data_folder() -> Path:
     """The folder for what Freshet keeps for this person: runs and the managed engine.
 
-    It depends neither on the profile nor on the program, so that QGIS and ``qgis_process`` share it, and it is short, since a
+    It depends neither on the profile nor on the program, so that QGIS and ``qgis_process`` share it, and it is short,
+    since a
     torch environment needs a short base path on Windows.
     """
     base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)

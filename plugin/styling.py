@@ -24,7 +24,8 @@ CENTRED_KINDS = ("delta", "attribution")
 def style_raster(layer: QgsRasterLayer, artifact: Artifact, band: int = 1) -> None:
     """Single-band pseudocolour by the artifact's ramp and range, with a legend in its unit, nearest resampling.
 
-    A delta or an attribution is symmetric about 0, which gets the neutral middle of its ramp. Values beyond the range take the
+    A delta or an attribution is symmetric about 0, which gets the neutral middle of its ramp. Values beyond the range
+    take the
     colours of its ends; missing cells stay transparent.
     """
     low, high = value_range(artifact)
@@ -51,13 +52,22 @@ def value_range(artifact: Artifact) -> tuple[float, float]:
     return low, high
 
 
-def artifact_for(quantity_name: str, title: str, units: str, minimum: float, maximum: float, dates: tuple[str, ...], step: float) -> Artifact:
+def artifact_for(
+    quantity_name: str, title: str, units: str, minimum: float, maximum: float, dates: tuple[str, ...], step: float
+) -> Artifact:
     """How a series that is no result of a run is shown: by the catalogue's ramp."""
     ramp = quantity(quantity_name).ramp
     return Artifact(
-        kind="series", path="-", title=f"{title} ({units})", units=units, ramp=ramp, minimum=minimum, maximum=maximum,
-        dates=dates, step_seconds=step,
-    )  # fmt: skip
+        kind="series",
+        path="-",
+        title=f"{title} ({units})",
+        units=units,
+        ramp=ramp,
+        minimum=minimum,
+        maximum=maximum,
+        dates=dates,
+        step_seconds=step,
+    )
 
 
 def _shader(artifact: Artifact, low: float, high: float) -> QgsRasterShader:

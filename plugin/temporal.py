@@ -1,7 +1,9 @@
 """Time on the map: exactly one frame of each series at a time.
 
-QGIS 3.38 and newer know a range of time per band. Before, a layer gets the whole period as its range, so that QGIS hides it outside,
-and :class:`TemporalBands` puts the band of the current frame into its renderer. Every range ends one second early at both ends:
+QGIS 3.38 and newer know a range of time per band. Before, a layer gets the whole period as its range, so that QGIS
+hides it outside,
+and :class:`TemporalBands` puts the band of the current frame into its renderer. Every range ends one second early at
+both ends:
 neighbouring frames that touch were shown together by several versions of QGIS.
 """
 
@@ -73,7 +75,9 @@ def to_qt(moment: Union[str, datetime]) -> QDateTime:
 
 
 def band_at(dates: list[datetime], step_seconds: float, begin: datetime, end: datetime) -> Optional[int]:
-    """Band (from 1) of a frame [begin, end): the one whose step holds its begin, else the first that starts in it, else None."""
+    """Band (from 1) of a frame [begin, end): the one whose step holds its begin, else the first that starts in it, else
+    None.
+    """
     index = bisect_right(dates, begin) - 1
     if index >= 0 and begin < dates[index] + timedelta(seconds=step_seconds):
         return index + 1
@@ -81,15 +85,23 @@ def band_at(dates: list[datetime], step_seconds: float, begin: datetime, end: da
 
 
 class TemporalBands(QObject):
-    """Keeps every series of the project on the band of the controller's current frame. Also after a project is reloaded."""
+    """Keeps every series of the project on the band of the controller's current frame. Also after a project is
+    reloaded.
+    """
 
     def __init__(
-        self, iface: Any = None, controller: Any = None, project: Optional[QgsProject] = None, parent: Optional[QObject] = None
+        self,
+        iface: Any = None,
+        controller: Any = None,
+        project: Optional[QgsProject] = None,
+        parent: Optional[QObject] = None,
     ) -> None:
         """With ``iface``, the controller of the main canvas is used; a controller may be given in its place."""
         super().__init__(parent)
         self._project = project or QgsProject.instance()
-        self._controller = controller if controller is not None else iface.mapCanvas().temporalController() if iface else None
+        self._controller = (
+            controller if controller is not None else iface.mapCanvas().temporalController() if iface else None
+        )
         self._parsed: dict[str, tuple[str, list[datetime]]] = {}
         self._current: Optional[QgsDateTimeRange] = None
         self._project.layersAdded.connect(self._on_layers)
@@ -102,7 +114,9 @@ class TemporalBands(QObject):
         return self._controller
 
     def set_range(self, begin: Union[str, datetime], end: Union[str, datetime], step_seconds: float) -> None:
-        """Let project and controller play from ``begin`` to ``end`` (starts of the first and the last step), one step a frame."""
+        """Let project and controller play from ``begin`` to ``end`` (starts of the first and the last step), one step a
+        frame.
+        """
         end = parse_date(end) if isinstance(end, str) else end
         # A second less than the end of the last step: otherwise the controller adds a frame that holds nothing.
         whole = QgsDateTimeRange(to_qt(begin), to_qt(end + timedelta(seconds=max(1.0, step_seconds - 1.0))))

@@ -12,7 +12,8 @@ from ..core.contracts.events import FINAL_EVENTS
 from .engine import Engine, output_file, start_worker
 
 POLL_SECONDS = 0.15
-# A worker shows its first sign of life before it imports anything heavy; a run without one after this time has no worker.
+# A worker shows its first sign of life before it imports anything heavy; a run without one after this time has no
+# worker.
 SILENT_SECONDS = 60.0
 _TAIL_BYTES = 20000
 

@@ -120,10 +120,14 @@ class LossChart(Chart):
         """Draw the two lines; a log axis where the loss spans more than a decade."""
         axes = _axes(figure)
         axes.plot(data.epochs, _floats(data.training), color=BLUE, lw=1.6, marker="o", ms=2.5, label=tr("training"))
-        axes.plot(data.epochs, _floats(data.validation), color=BLACK, lw=1.4, marker="o", ms=2.5, label=tr("validation"))
+        axes.plot(
+            data.epochs, _floats(data.validation), color=BLACK, lw=1.4, marker="o", ms=2.5, label=tr("validation")
+        )
         best = data.best
         if best is not None:
-            words = tr("best: epoch {epoch}, {value}").format(epoch=data.epochs[best], value=number(data.validation[best], 3))
+            words = tr("best: epoch {epoch}, {value}").format(
+                epoch=data.epochs[best], value=number(data.validation[best], 3)
+            )
             axes.axvline(data.epochs[best], color=RED, lw=0.9)
             axes.plot([data.epochs[best]], [data.validation[best]], "o", color=RED, ms=5, label=words)
         values = [v for v in data.training + data.validation if v is not None and v > 0]
@@ -135,7 +139,7 @@ class LossChart(Chart):
 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axes.set_xlim(min(data.epochs, default=0) - 0.5, max(data.epochs, default=1) + 0.5)
-        axes.legend(frameon=False, fontsize=8, loc="upper right")
+        axes.legend(framealpha=0.9, edgecolor="none", fontsize=8, loc="upper right")
 
 
 @dataclass
@@ -220,9 +224,10 @@ class BridgeChart(Chart):
 
 @dataclass
 class StepsData:
-    """Contribution of each variable by steps back: first value the oldest step, last one the step of the prediction."""
+    """Contribution of each variable by steps back, the oldest first; ``back`` says how many steps back each value is."""
 
     by_step: dict
+    back: list = field(default_factory=list)
     units: str = ""
     step_words: str = "steps"
 
@@ -234,12 +239,12 @@ class StepsChart(Chart):
         """Draw one line a variable over the steps back, today on the right."""
         axes = _axes(figure)
         for i, (name, values) in enumerate(data.by_step.items()):
-            back = range(len(values) - 1, -1, -1)
-            axes.plot(list(back), _floats(values), lw=1.5, color=_OTHERS[i % len(_OTHERS)], label=name)
+            back = data.back or list(range(len(values) - 1, -1, -1))
+            axes.plot(back, _floats(values), lw=1.5, color=_OTHERS[i % len(_OTHERS)], label=name)
         axes.axhline(0.0, color=GREY, lw=0.8)
         axes.invert_xaxis()
         axes.set_xlabel(tr("{steps} back").format(steps=data.step_words))
-        axes.set_ylabel(f"({data.units})" if data.units else "")
+        axes.set_ylabel(tr("contribution") + (f" ({data.units})" if data.units else ""))
         axes.legend(frameon=False, fontsize=8, loc="upper left")
 
 

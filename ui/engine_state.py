@@ -92,7 +92,11 @@ class EngineState(QObject):
             return
         error = run.error(events)
         output = bytes(self._process.readAll()).decode("utf-8", "replace").strip()
-        self._end(False, tr("engine does not work"), str(error) if error else output[-400:] or tr("exit status {code}").format(code=code))
+        self._end(
+            False,
+            tr("engine does not work"),
+            str(error) if error else output[-400:] or tr("exit status {code}").format(code=code),
+        )
 
     def _end(self, works: bool, words: str, reason: str) -> None:
         process, self._process = self._process, None

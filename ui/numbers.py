@@ -61,7 +61,9 @@ class NumberEdit(QLineEdit):
 
     valueChanged = pyqtSignal()
 
-    def __init__(self, rule: Rule, whole: bool = False, optional: bool = False, parent: Optional[QWidget] = None) -> None:
+    def __init__(
+        self, rule: Rule, whole: bool = False, optional: bool = False, parent: Optional[QWidget] = None
+    ) -> None:
         super().__init__(parent)
         self._rule, self._whole, self._optional = rule, whole, optional
         self.textChanged.connect(self._check)

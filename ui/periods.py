@@ -23,7 +23,9 @@ _HELP = {
 }
 
 
-def shares(start: datetime, steps: int, step_seconds: float, split: Optional[SplitConfig] = None) -> dict[str, tuple[str, str]]:
+def shares(
+    start: datetime, steps: int, step_seconds: float, split: Optional[SplitConfig] = None
+) -> dict[str, tuple[str, str]]:
     """First and last date of each period by the shares of ``split``, test last. Needs at least three steps."""
     split = split or SplitConfig()
     tests, validations = (max(1, round(steps * share)) for share in (split.test_share, split.validation_share))

@@ -34,7 +34,9 @@ class Picks(QListWidget):
             item.setCheckState(Qt.CheckState.Checked if before.get(key, ticked) else Qt.CheckState.Unchecked)
         self.blockSignals(False)
         lines = min(max(1, self.count()), _LINES)
-        self.setFixedHeight(lines * (self.fontMetrics().height() + 6) + 2 * self.frameWidth() + 2)
+        self.setFixedHeight(
+            lines * max(self.sizeHintForRow(0), self.fontMetrics().height()) + 2 * self.frameWidth() + 2
+        )
 
     def ticked(self) -> tuple[str, ...]:
         """Keys of the ticked items, in order."""

@@ -18,7 +18,9 @@ class _TwoLines(QStyledItemDelegate):
     def sizeHint(self, option: Any, index: Any) -> QSize:  # noqa: N802 (Qt's name)
         """Two lines; the second wraps to as many as it needs."""
         width = max(80, self.parent().viewport().width() - 4 * _GAP)
-        second = option.fontMetrics.boundingRect(QRect(0, 0, width, 1000), int(Qt.TextFlag.TextWordWrap), index.data(SECOND) or "")
+        second = option.fontMetrics.boundingRect(
+            QRect(0, 0, width, 1000), int(Qt.TextFlag.TextWordWrap), index.data(SECOND) or ""
+        )
         return QSize(80, option.fontMetrics.height() + second.height() + 3 * _GAP)
 
     def paint(self, painter: Any, option: Any, index: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Optional
 
@@ -19,6 +20,16 @@ from qgis.core import (
 from ..core.contracts.dates import parse_date
 from ..plugin.temporal import layer_dates
 from .charts import Line
+
+# Titles of layers end with the unit: "Soil moisture, predicted (-)".
+_UNIT = re.compile(r"\(([^()]*)\)\s*$")
+
+
+def crs_from(text: str) -> QgsCoordinateReferenceSystem:
+    """The CRS of an authority code or WKT; invalid where it is neither."""
+    crs = QgsCoordinateReferenceSystem()
+    crs.createFromUserInput(text)
+    return crs
 
 
 def point_in(
@@ -56,8 +67,8 @@ def line_at(layer: QgsRasterLayer, point: QgsPointXY) -> Optional[Line]:
 def words_of(layer: QgsRasterLayer) -> tuple[str, str]:
     """Kind (observed, predicted, delta ...) and unit of a layer of Freshet."""
     kind = str(layer.customProperty("freshet/kind", "") or "")
-    units = str(layer.customProperty("freshet/units", "") or "")
-    return kind, units
+    found = _UNIT.search(layer.name())
+    return kind, found.group(1) if found else ""
 
 
 def series_layers(project: QgsProject) -> list[QgsRasterLayer]:

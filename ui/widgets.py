@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Callable, Optional
 
 from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.PyQt.QtGui import QColor, QPainter
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -23,7 +24,7 @@ from ..core.contracts.dates import parse_date
 from ..core.contracts.errors import DataError, FreshetError
 from .text import tr
 
-_COLOURS = {"plain": "palette(mid)", "warning": "#b35806", "error": "#b2182b"}
+_COLOURS = {"plain": "#9a9a9a", "warning": "#d9853b", "error": "#b2182b"}
 
 
 def narrow(combo: QComboBox, length: int = 8) -> QComboBox:
@@ -45,7 +46,9 @@ def heading(text: str, name: str) -> QLabel:
     return label
 
 
-def button(text: str, name: str, clicked: Callable[[], Any], tip: str = "", parent: Optional[QWidget] = None) -> QPushButton:
+def button(
+    text: str, name: str, clicked: Callable[[], Any], tip: str = "", parent: Optional[QWidget] = None
+) -> QPushButton:
     """A push button with its name and its help."""
     made = QPushButton(text, parent)
     made.setObjectName(name)
@@ -76,6 +79,8 @@ class Notice(QLabel):
         super().__init__(parent)
         self.setObjectName(name)
         self.setWordWrap(True)
+        self.setContentsMargins(10, 2, 2, 2)
+        self._colour = QColor(_COLOURS["plain"])
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
@@ -84,8 +89,16 @@ class Notice(QLabel):
     def say(self, text: str, level: str = "plain") -> None:
         """Show ``text``; ``level`` is plain, warning or error."""
         self.setText(text)
-        self.setStyleSheet(f"QLabel {{ border-left: 3px solid {_COLOURS[level]}; padding: 3px 6px; }}")
+        self._colour = QColor(_COLOURS[level])
+        self.update()
         self.setVisible(bool(text))
+
+    def paintEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
+        """The text, and a bar beside it whose colour says how serious it is."""
+        super().paintEvent(event)
+        painter = QPainter(self)
+        painter.fillRect(0, 1, 3, self.height() - 2, self._colour)
+        painter.end()
 
     def fail(self, error: FreshetError) -> None:
         """Show what a person can mend."""
@@ -100,7 +113,9 @@ class Notice(QLabel):
 class Fold(QWidget):
     """A part of a page that opens under its heading."""
 
-    def __init__(self, title: str, inner: QWidget, name: str, open_: bool = False, parent: Optional[QWidget] = None) -> None:
+    def __init__(
+        self, title: str, inner: QWidget, name: str, open_: bool = False, parent: Optional[QWidget] = None
+    ) -> None:
         super().__init__(parent)
         self.setObjectName(name)
         self.inner = inner
@@ -160,7 +175,9 @@ class PathField(QWidget):
 
     changed = pyqtSignal(str)
 
-    def __init__(self, name: str, title: str, mode: str = "open", pattern: str = "", parent: Optional[QWidget] = None) -> None:
+    def __init__(
+        self, name: str, title: str, mode: str = "open", pattern: str = "", parent: Optional[QWidget] = None
+    ) -> None:
         super().__init__(parent)
         self.setObjectName(name)
         self._title, self._mode, self._pattern = title, mode, pattern

@@ -33,6 +33,11 @@ class VariableCard(Config):
     minimum: float = setting(0.0, label="Minimum", help="Least value in the training period.")
     maximum: float = setting(0.0, label="Maximum", help="Greatest value in the training period.")
 
+    @property
+    def channels(self) -> int:
+        """Channels that the variable takes: one, or one a class where it is one-hot."""
+        return len(self.scaler["classes"]) if self.scaler.get("kind") == "one-hot" else 1
+
 
 @dataclass(frozen=True)
 class ModelCard(Config):
@@ -67,6 +72,11 @@ class ModelCard(Config):
     def in_channels(self) -> int:
         """Dynamic channels: the inputs, and two for the season."""
         return len(self.inputs) + (len(SEASON_CHANNELS) if self.season else 0)
+
+    @property
+    def static_channels(self) -> int:
+        """Channels of the static maps; a map of classes has one a class."""
+        return sum(variable.channels for variable in self.static)
 
 
 def read_header(path: Union[str, Path]) -> dict[str, Any]:

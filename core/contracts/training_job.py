@@ -160,7 +160,9 @@ class TrainJob(Config):
     target: str = setting(label="Predict", help="The variable to predict.")
     inputs: tuple[str, ...] = setting(label="Inputs", help="Variables whose last steps the model watches.")
     static: tuple[str, ...] = setting((), label="Static maps", help="Maps that do not change in time.")
-    season: bool = setting(True, label="Season", help="Tell the model the day of the year, as sine and cosine.")
+    season: bool = setting(
+        False, label="Season", help="Tell the model the day of the year. Few years are learnt by heart that way: more than ten are wanted."
+    )
     window: int = setting(
         30, label="Window", help="How many steps the model looks back.", unit="steps", minimum=1, maximum=10000
     )

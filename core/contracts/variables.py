@@ -12,7 +12,7 @@ from .errors import ConfigError
 KINDS = ("flux", "state", "static", "class")
 RESAMPLINGS = ("nearest", "bilinear", "cubic", "average", "mode", "conservative")
 AGGREGATIONS = ("mean", "sum", "minimum", "maximum", "first")
-SCALERS = ("standard", "min-max", "yeo-johnson", "log1p", "none")
+SCALERS = ("standard", "min-max", "yeo-johnson", "log1p", "none", "one-hot")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def _static(name, label, short, cf, units, minimum, maximum, words, ramp="Viridi
 
 
 def _class(name, label, words):
-    return Quantity(name, label, name, "", "-", "class", -1e9, 1e9, "first", "mode", "standard", "Spectral", words)
+    return Quantity(name, label, name, "", "-", "class", -1e9, 1e9, "first", "mode", "one-hot", "Spectral", words)
 
 
 CATALOGUE: tuple[Quantity, ...] = (

@@ -35,7 +35,8 @@ class Clock:
 class Alignment:
     """Which maps of a source make up which step of the clock.
 
-    ``first`` (T,): index of the first map of each step, or -1 where the step is not complete; ``per_step``: maps in a step.
+    ``first`` (T,): index of the first map of each step, or -1 where the step is not complete; ``per_step``: maps in a
+    step.
     """
 
     def __init__(self, source: Source, clock: Clock) -> None:
@@ -57,7 +58,9 @@ class Alignment:
 
 
 def gather(maps: np.ndarray, per_step: int, way: str) -> np.ndarray:
-    """Aggregate maps (n * per_step, H, W) to (n, H, W). ``way``: mean, sum, minimum, maximum, first. A missing map makes the cell missing."""
+    """Aggregate maps (n * per_step, H, W) to (n, H, W). ``way``: mean, sum, minimum, maximum, first. A missing map
+    makes the cell missing.
+    """
     if per_step == 1:
         return maps
     grouped = maps.reshape(-1, per_step, *maps.shape[1:])
@@ -76,14 +79,14 @@ def check_calendars(sources: Sequence[Source]) -> None:
             "The variables use different calendars",
             expected="one calendar",
             got=", ".join(f"'{source.name}': {source.calendar}" for source in sources),
-            remedy="Convert them to the standard calendar first, for example with cdo setcalendar or xarray's convert_calendar",
+            remedy="Convert them to the standard calendar first, for example with xarray's convert_calendar",
         )
     unknown = calendars - set(SUPPORTED_CALENDARS)
     if unknown:
         raise DataError(
             f"'{sources[0].name}' uses the calendar '{unknown.pop()}', which Freshet cannot read yet",
             expected="the standard (Gregorian) calendar",
-            remedy="Convert it first, for example with xarray's convert_calendar; reading it directly comes with a later version",
+            remedy="Convert it first, for example with xarray's convert_calendar; a later version will read it",
         )
 
 
@@ -97,7 +100,11 @@ def resolve_clock(job: PrepareJob, sources: Sequence[Source]) -> Clock:
     for source in sources:
         _check_step(source, step)
     shared_first, shared_last = _shared(sources, step)
-    first = max(shared_first, _floor(np.datetime64(parse_date(job.start), "s"), step, shared_first)) if job.start else shared_first
+    first = (
+        max(shared_first, _floor(np.datetime64(parse_date(job.start), "s"), step, shared_first))
+        if job.start
+        else shared_first
+    )
     last = min(shared_last, _floor(_end(job.end), step, shared_first)) if job.end else shared_last
     if last < first:
         wanted = f" and {job.start or '...'} to {job.end or '...'} as asked for" if job.start or job.end else ""
@@ -143,7 +150,9 @@ def _floor(moment: np.datetime64, step: int, anchor: np.datetime64) -> np.dateti
 
 
 def _ceil(moment: np.datetime64, step: int, anchor: np.datetime64, own: int) -> np.datetime64:
-    """First step of the clock that the source fills: a label within its own step's length of the start (noon, say) counts as the start."""
+    """First step of the clock that the source fills: a label within its own step's length of the start (noon, say)
+    counts as the start.
+    """
     floor = _floor(moment, step, anchor)
     late = int((moment - floor).astype(np.int64))
     return floor if late < own else floor + np.timedelta64(step, "s")

@@ -26,18 +26,21 @@ class Regridder:
     source, target : Grid
     method : str
         - ``nearest``: the source cell that holds the centre of the target cell.
-        - ``bilinear``: weights of the four source cells around the centre, over those present; missing where the cell that holds the
-          centre is missing.
-        - ``cubic``: Catmull-Rom over 4 x 4 cells (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -0.5); bilinear where one is missing.
-        - ``average`` and ``conservative``: mean of the source cells under the target cell, weighted by area, over those present;
-          missing where less than ``least_share`` of the target cell is covered. For a rate (mm/d) this keeps the volume. A source
-          coarser than the target is spread as it is, so that the mean over each source cell stays what it was.
-        - ``mode``: the most frequent source value under the target cell, with the same limit; nearest where the source is coarser.
+        - ``bilinear``: weights of the four source cells around the centre, over those present; missing where the cell
+          that holds the centre is missing.
+        - ``cubic``: Catmull-Rom over 4 x 4 cells (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -0.5); bilinear
+          where one is missing.
+        - ``average`` and ``conservative``: mean of the source cells under the target cell, weighted by area, over
+          those present; missing where less than ``least_share`` of the target cell is covered. For a rate (mm/d) this
+          keeps the volume. A source coarser than the target is spread as it is, so that the mean over each source
+          cell stays what it was.
+        - ``mode``: the most frequent source value under the target cell, with the same limit; nearest where the
+          source is coarser.
     least_share : float
         Half for maps that change in time; next to nothing for static maps, whose edge is mostly that of a basin.
 
-    Where the source is at least twice as fine as the target, bilinear and cubic would skip cells; they then average (see :attr:`method`).
-    Weights are exact in one CRS. Between two CRSs GDAL's warper averages.
+    Where the source is at least twice as fine as the target, bilinear and cubic would skip cells; they then average
+    (see :attr:`method`). Weights are exact in one CRS. Between two CRSs GDAL's warper averages.
     """
 
     def __init__(self, source: Grid, target: Grid, method: str, least_share: float = 0.5) -> None:
@@ -52,8 +55,12 @@ class Regridder:
             return
         if self.method in ("average", "mode"):
             if self.one_crs and self.method == "average":
-                self._rows = _overlaps(source.north, source.cell_y, source.rows, target.north, target.cell_y, target.rows, down=True)
-                self._columns = _overlaps(source.west, source.cell_x, source.columns, target.west, target.cell_x, target.columns)
+                self._rows = _overlaps(
+                    source.north, source.cell_y, source.rows, target.north, target.cell_y, target.rows, down=True
+                )
+                self._columns = _overlaps(
+                    source.west, source.cell_x, source.columns, target.west, target.cell_x, target.columns
+                )
             return
         self._y, self._x = _positions(source, target)
 
@@ -130,20 +137,28 @@ def extent_in(grid: Grid, crs: str) -> tuple[float, float, float, float]:
         return tuple(transform_bounds(_crs(grid.crs), _crs(crs), *grid.extent, densify_pts=21))
     except RasterioError as error:
         raise DataError(
-            "A source cannot be brought into the CRS of the grid", got=str(error), remedy="Choose a grid in a CRS that covers the basin"
+            "A source cannot be brought into the CRS of the grid",
+            got=str(error),
+            remedy="Choose a grid in a CRS that covers the basin",
         ) from error
 
 
 def shared_share(source: Grid, target: Grid) -> float:
-    """Share of the target's extent (0 to 1) that the source's extent covers."""
-    west, south, east, north = extent_in(source, target.crs)
-    left, bottom, right, top = target.extent
-    wide, high = min(east, right) - max(west, left), min(north, top) - max(south, bottom)
-    return max(0.0, wide) * max(0.0, high) / ((right - left) * (top - bottom))
+    """Share of the target's extent (0 to 1) that the source's extent covers, in steps of 1/400; above 0 where they
+    touch at all.
+
+    Points are carried over one by one, since the bounds of a world map mean nothing in most projections.
+    """
+    share = float(_share_inside(source, _coarsened(target, 20), points=1).mean())
+    if share == 0.0 and _share_inside(target, _coarsened(source, 20), points=1).any():
+        return 1.0 / 400
+    return share
 
 
 def resolve_grid(config: GridConfig, sources: Mapping[str, Source]) -> Grid:
-    """The common grid of a job: like a variable or a raster, with its CRS, cell size or extent replaced where the job gives them."""
+    """The common grid of a job: like a variable or a raster, with its CRS, cell size or extent replaced where the job
+    gives them.
+    """
     if config.crs:
         _crs(config.crs)
     if not config.like:
@@ -166,7 +181,9 @@ def _in_other_crs(like: Grid, config: GridConfig) -> Grid:
     extent = config.extent or extent_in(like, config.crs)
     cell = config.resolution
     if cell is None:
-        transform, _, _ = calculate_default_transform(_crs(like.crs), _crs(config.crs), like.columns, like.rows, *like.extent)
+        transform, _, _ = calculate_default_transform(
+            _crs(like.crs), _crs(config.crs), like.columns, like.rows, *like.extent
+        )
         cell = transform.a
     return Grid.from_extent(config.crs, extent, cell, cell)
 
@@ -195,7 +212,9 @@ def _crs(text: str):
         return CRS.from_user_input(text)
     except CRSError as error:
         raise DataError(
-            f"The CRS '{text[:60]}' is not known", expected="a code such as EPSG:3035, or WKT", remedy="Correct the CRS of the grid"
+            f"The CRS '{text[:60]}' is not known",
+            expected="a code such as EPSG:3035, or WKT",
+            remedy="Correct the CRS of the grid",
         ) from error
 
 
@@ -209,19 +228,37 @@ def _effective(method: str, ratio: float) -> str:
 
 
 def _fineness(source: Grid, target: Grid) -> float:
-    """Source cells side by side in one target cell, as the geometric mean of both directions."""
-    west, south, east, north = extent_in(target, source.crs)
-    return float(np.sqrt((east - west) / target.columns / source.cell_x * (north - south) / target.rows / source.cell_y))
+    """Source cells side by side in one target cell, as the geometric mean of both directions, in the target's
+    centre.
+    """
+    cell_x, cell_y = target.cell_x, target.cell_y
+    west = target.west + (target.columns // 2) * cell_x
+    north = target.north - (target.rows // 2) * cell_y
+    y, x = _positions(source, Grid(target.crs, west, north, cell_x / 2, cell_y / 2, 2, 2))
+    area = (x[0, 1] - x[0, 0]) * (y[1, 0] - y[0, 0]) - (x[1, 0] - x[0, 0]) * (y[0, 1] - y[0, 0])
+    return float(np.sqrt(abs(area)) * 2)
 
 
-def _overlaps(start: float, cell: float, count: int, new_start: float, new_cell: float, new_count: int, down: bool = False):
-    """Index and weight (new_count, K) of the old cells under each new one, along an axis; weights are shares of the new cell."""
+def _coarsened(grid: Grid, count: int) -> Grid:
+    """The grid's extent in ``count`` x ``count`` cells."""
+    west, south, east, north = grid.extent
+    return Grid(grid.crs, west, north, (east - west) / count, (north - south) / count, count, count)
+
+
+def _overlaps(
+    start: float, cell: float, count: int, new_start: float, new_cell: float, new_count: int, down: bool = False
+):
+    """Index and weight (new_count, K) of the old cells under each new one, along an axis; weights are shares of the
+    new cell.
+    """
     sign = -1.0 if down else 1.0
     first = sign * (new_start - start) / cell + np.arange(new_count) * (new_cell / cell)
     last = first + new_cell / cell
     width = int(np.ceil(new_cell / cell)) + 1
     index = np.floor(first + 1e-6).astype(int)[:, None] + np.arange(width)
-    share = np.clip(np.minimum(index + 1, last[:, None]) - np.maximum(index, first[:, None]), 0.0, None) * (cell / new_cell)
+    share = np.clip(np.minimum(index + 1, last[:, None]) - np.maximum(index, first[:, None]), 0.0, None) * (
+        cell / new_cell
+    )
     share[(share < 1e-6) | (index < 0) | (index >= count)] = 0.0
     return np.clip(index, 0, count - 1), share
 
@@ -241,7 +278,15 @@ def _positions(source: Grid, target: Grid) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _share_inside(source: Grid, target: Grid, points: int = 4) -> np.ndarray:
-    fine = Grid(target.crs, target.west, target.north, target.cell_x / points, target.cell_y / points, target.columns * points, target.rows * points)
+    fine = Grid(
+        target.crs,
+        target.west,
+        target.north,
+        target.cell_x / points,
+        target.cell_y / points,
+        target.columns * points,
+        target.rows * points,
+    )
     y, x = _positions(source, fine)
     inside = (y >= 0) & (y <= source.rows) & (x >= 0) & (x <= source.columns)
     return inside.reshape(target.rows, points, target.columns, points).mean(axis=(1, 3))
@@ -305,7 +350,15 @@ def _reproject(values: np.ndarray, nodata: Optional[float], source: Grid, target
 
     out = np.full(target.shape, np.nan, dtype=np.float32)
     reproject(
-        values, out, src_transform=Affine(*source.transform), src_crs=_crs(source.crs), src_nodata=nodata,
-        dst_transform=Affine(*target.transform), dst_crs=_crs(target.crs), dst_nodata=np.nan, resampling=way, num_threads=2,
-    )  # fmt: skip
+        values,
+        out,
+        src_transform=Affine(*source.transform),
+        src_crs=_crs(source.crs),
+        src_nodata=nodata,
+        dst_transform=Affine(*target.transform),
+        dst_crs=_crs(target.crs),
+        dst_nodata=np.nan,
+        resampling=way,
+        num_threads=2,
+    )
     return out

@@ -21,8 +21,9 @@ _OTHER_POLYGONS = (".gpkg", ".shp", ".kml", ".gml", ".fgb", ".sqlite", ".tab", "
 def read_mask(path: str, grid: Grid) -> np.ndarray:
     """Mask on ``grid``: bool (H, W), True inside.
 
-    From a raster, cells above 0 are inside; where it is finer, at least half of a cell has to be. From GeoJSON polygons, cells whose
-    centre lies inside. Raises :class:`DataError` where the file cannot be read or no cell is inside.
+    From a raster, cells above 0 are inside; where it is finer, at least half of a cell has to be. From GeoJSON
+    polygons, cells whose centre lies inside. Raises :class:`DataError` where the file cannot be read or no cell is
+    inside.
     """
     place = parse_source(path)
     suffix = place.file.suffix.lower()
@@ -35,7 +36,11 @@ def read_mask(path: str, grid: Grid) -> np.ndarray:
         )
     inside = _from_polygons(place.file, grid) if suffix in _GEOJSON else _from_raster(path, grid)
     if not inside.any():
-        raise DataError("The mask covers no cell of the grid", got=place.path, remedy="Choose the mask of this basin, or leave it empty")
+        raise DataError(
+            "The mask covers no cell of the grid",
+            got=place.path,
+            remedy="Choose the mask of this basin, or leave it empty",
+        )
     return inside
 
 
@@ -58,14 +63,20 @@ def _from_polygons(path: Path, grid: Grid) -> np.ndarray:
     content = _read_json(path)
     shapes = [shape for shape in _geometries(content) if shape.get("type") in ("Polygon", "MultiPolygon")]
     if not shapes:
-        raise DataError("The mask file holds no polygon", got=str(path), remedy="Choose a file with the polygon of the basin")
+        raise DataError(
+            "The mask file holds no polygon", got=str(path), remedy="Choose a file with the polygon of the basin"
+        )
     named = content.get("crs") or {}
     try:
         own = CRS.from_user_input((named.get("properties") or {}).get("name", "OGC:CRS84"))
         placed = [transform_geom(own, CRS.from_user_input(grid.crs), shape) for shape in shapes]
-        burnt = rasterize(placed, out_shape=grid.shape, transform=Affine(*grid.transform), fill=0, default_value=1, dtype="uint8")
+        burnt = rasterize(
+            placed, out_shape=grid.shape, transform=Affine(*grid.transform), fill=0, default_value=1, dtype="uint8"
+        )
     except (RasterioError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise DataError("The polygons of the mask are broken", got=f"{path} ({error})", remedy="Mend or redraw them") from error
+        raise DataError(
+            "The polygons of the mask are broken", got=f"{path} ({error})", remedy="Mend or redraw them"
+        ) from error
     return burnt == 1
 
 
@@ -73,7 +84,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise DataError("The mask cannot be read", expected="GeoJSON", got=f"{path} ({error})", remedy="Choose another mask") from error
+        raise DataError(
+            "The mask cannot be read", expected="GeoJSON", got=f"{path} ({error})", remedy="Choose another mask"
+        ) from error
     return content if isinstance(content, dict) else {}
 
 

@@ -26,9 +26,9 @@ _LOOKING = 0.1  # share of the progress bar for opening and looking through the 
 def prepare(job: PrepareJob) -> Iterator[Event]:
     """Prepare a dataset.
 
-    Yields PROGRESS at least once a block (about 8 MB of maps), MESSAGE for each guess, repair and doubt, and last an ARTIFACT of kind
-    "dataset". Everything that can be known without the values is checked first; the file is written whole or not at all. Missing
-    values stay missing; maps are held in memory block by block only.
+    Yields PROGRESS at least once a block (about 8 MB of maps), MESSAGE for each guess, repair and doubt, and last an
+    ARTIFACT of kind "dataset". Everything that can be known without the values is checked first; the file is written
+    whole or not at all. Missing values stay missing; maps are held in memory block by block only.
 
     Raises :class:`DataError` and :class:`ConfigError` with a sentence that names the variable.
     """
@@ -85,10 +85,8 @@ def _look_through(sources: Sequence[Source]) -> Iterator[Event]:
 
 def _tell(job: PrepareJob, clock: Clock, streams: Sequence[Stream]) -> Iterator[Event]:
     """What was understood, before the work begins."""
-    grid = streams[0].grid
-    yield _message(
-        f"Grid of {grid.columns} x {grid.rows} cells; {clock.steps} steps from {say_date(clock.times[0])} to {say_date(clock.times[-1])}."
-    )
+    grid, first, last = streams[0].grid, say_date(clock.times[0]), say_date(clock.times[-1])
+    yield _message(f"Grid of {grid.columns} x {grid.rows} cells; {clock.steps} steps from {first} to {last}.")
     if job.start and say_date(clock.times[0]) > job.start or job.end and say_date(clock.times[-1])[:10] < job.end[:10]:
         yield _message("The sources share only a part of the period that was asked for.", "warning")
     for stream in streams:
@@ -109,7 +107,9 @@ def _final_mask(mask: Optional[np.ndarray], dynamic: Sequence[Stream]) -> np.nda
         bare = [stream.name for stream in dynamic if not (stream.ever & mask).any()]
         if bare:
             raise DataError(
-                f"'{bare[0]}' has no value inside the mask", expected="a mask that covers the basin", remedy="Check the mask and its CRS"
+                f"'{bare[0]}' has no value inside the mask",
+                expected="a mask that covers the basin",
+                remedy="Check the mask and its CRS",
             )
         return mask
     if targets:
@@ -125,10 +125,14 @@ def _check_output(job: PrepareJob) -> None:
     for config in job.sources:
         if parse_source(config.path).file.absolute() == output:
             raise DataError(
-                "The dataset would be written over one of its sources", got=job.output, remedy="Choose another name for the dataset"
+                "The dataset would be written over one of its sources",
+                got=job.output,
+                remedy="Choose another name for the dataset",
             )
     if output.is_dir():
-        raise DataError("The name of the dataset is that of a folder", got=job.output, remedy="Choose another name for the dataset")
+        raise DataError(
+            "The name of the dataset is that of a folder", got=job.output, remedy="Choose another name for the dataset"
+        )
 
 
 def _provenance(job: PrepareJob, streams: Sequence[Stream]) -> dict:
@@ -137,12 +141,15 @@ def _provenance(job: PrepareJob, streams: Sequence[Stream]) -> dict:
         "job": job.to_dict(),
         "sources": [
             {
-                "variable": stream.name, "kind": stream.source.kind, "source_units": stream.config.units or stream.source.units,
-                "resampling": stream.resampling, "notes": [*stream.source.notes, *stream.notes],
+                "variable": stream.name,
+                "kind": stream.source.kind,
+                "source_units": stream.config.units or stream.source.units,
+                "resampling": stream.resampling,
+                "notes": [*stream.source.notes, *stream.notes],
             }
             for stream in streams
         ],
-    }  # fmt: skip
+    }
 
 
 def _progress(fraction: float, text: str) -> Event:

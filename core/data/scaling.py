@@ -13,6 +13,7 @@ from ..contracts.errors import ConfigError, DataError
 from ..contracts.variables import SCALERS
 
 _MARGIN = 0.5  # an inverse may leave the fitted range by half its width, so that no exponential runs away
+MOST_CLASSES = 64
 _SAMPLE = 500_000  # values that decide the exponent of Yeo-Johnson; more change it in the fourth digit only
 
 
@@ -22,7 +23,8 @@ class Scaler:
 
     Kinds: ``standard``, ``min-max`` (to 0..1), ``log1p`` (sign(v) log(1+|v|), then standard), ``yeo-johnson`` (Yeo
     and Johnson 2000,
-    DOI 10.1093/biomet/87.4.954, then standard), ``none``. NaN stays NaN. ``low`` and ``high`` bound the scaled
+    DOI 10.1093/biomet/87.4.954, then standard), ``none``;
+    ``one-hot`` for maps of classes (see :meth:`channels`). NaN stays NaN. ``low`` and ``high`` bound the scaled
     training values.
     """
 
@@ -32,6 +34,7 @@ class Scaler:
     exponent: float = 1.0
     low: float = -np.inf
     high: float = np.inf
+    classes: tuple[float, ...] = ()
 
     @classmethod
     def fit(cls, kind: str, values: np.ndarray) -> Scaler:
@@ -46,6 +49,8 @@ class Scaler:
             )
         if kind == "none":
             return cls(kind)
+        if kind == "one-hot":
+            return cls(kind, classes=_classes(finite))
         exponent = _fit_exponent(finite) if kind == "yeo-johnson" else 1.0
         moved = _forward(kind, finite, exponent)
         if kind == "min-max":
@@ -56,6 +61,12 @@ class Scaler:
             width = 1.0
         scaled = (moved - shift) / width
         return cls(kind, shift, width, exponent, float(scaled.min()), float(scaled.max()))
+
+    def channels(self, values: np.ndarray) -> np.ndarray:
+        """Scaled channels (channels, H, W) of a map (H, W): one, or one a class. A class that was not there in training is none of them."""
+        if self.kind == "one-hot":
+            return np.stack([(values == code) for code in self.classes]).astype(np.float32)
+        return self.transform(values)[None]
 
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Scaled values as float32, same shape."""
@@ -78,6 +89,8 @@ class Scaler:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the model card."""
+        if self.kind == "one-hot":
+            return {"kind": self.kind, "classes": list(self.classes)}
         values: dict[str, Any] = {"kind": self.kind, "shift": self.shift, "width": self.width}
         if self.kind == "yeo-johnson":
             values["exponent"] = self.exponent
@@ -88,7 +101,7 @@ class Scaler:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Scaler:
         """The scaler of a model card."""
-        return cls(**values)
+        return cls(**{**values, "classes": tuple(values.get("classes", ()))})
 
 
 def _forward(kind: str, values: np.ndarray, exponent: float) -> np.ndarray:
@@ -121,6 +134,18 @@ def _backward(kind: str, values: np.ndarray, exponent: float) -> np.ndarray:
             )
         return np.where(positive, up, np.where(np.isnan(values), np.nan, down))
     return values
+
+
+def _classes(finite: np.ndarray) -> tuple[float, ...]:
+    codes = np.unique(finite)
+    if len(codes) > MOST_CLASSES:
+        raise DataError(
+            "A map of classes has too many of them",
+            expected=f"at most {MOST_CLASSES}",
+            got=f"{len(codes)} different values",
+            remedy="Group its classes, or give it another scaler such as 'standard' if its values are quantities",
+        )
+    return tuple(float(code) for code in codes)
 
 
 def _fit_exponent(finite: np.ndarray) -> float:

@@ -1,7 +1,8 @@
 """The dataset: one NetCDF file on one grid and one clock. Nothing else writes or opens one.
 
-CF-1.8, dimensions ``(time, y, x)``, north up, float32, ``_FillValue`` -9999 where a value is missing (NaN in memory). The global attribute
-``freshet_dataset`` sums the file up as JSON, so QGIS reads it through GDAL without an engine; ``freshet_provenance`` says where it came from.
+CF-1.8, dimensions ``(time, y, x)``, north up, float32, ``_FillValue`` -9999 where a value is missing (NaN in memory).
+The global attribute ``freshet_dataset`` sums the file up as JSON, so QGIS reads it through GDAL without an engine;
+``freshet_provenance`` says where it came from.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Optional, Union
@@ -22,6 +22,8 @@ import numpy as np
 from ..contracts.errors import DataError
 from ..contracts.files import whole_file
 from ..contracts.grid import Grid
+from .cf import define_grid, define_time
+from .variable_info import Tally, VariableInfo
 
 SUMMARY_ATTRIBUTE = "freshet_dataset"
 PROVENANCE_ATTRIBUTE = "freshet_provenance"
@@ -32,30 +34,12 @@ _CHUNK_BYTES = 2**18
 _RESERVED = {"time", "y", "x", "crs", MASK_VARIABLE}
 
 
-@dataclass(frozen=True)
-class VariableInfo:
-    """One variable of a dataset. ``missing_share`` (0 to 1), ``minimum`` and ``maximum`` are over the whole grid and all steps, in ``units``.
-
-    ``role`` is "input", "target" or "static". The writer measures the three numbers itself, so they may be left at 0 when writing.
-    """
-
-    name: str
-    role: str = "input"
-    quantity: str = "other"
-    units: str = "-"
-    label: str = ""
-    static: bool = False
-    missing_share: float = 0.0
-    minimum: float = 0.0
-    maximum: float = 0.0
-
-
 class Dataset:
     """An open dataset; a context manager. Arrays are read when asked for.
 
-    Attributes: ``path``, ``name``, ``grid``, ``step_seconds``, ``calendar``, ``variables`` (by name, in the order of the file), ``times``
-    (datetime64[s], start of each step, (T,), strictly rising, gaps are distances longer than the step), ``mask`` (bool (H, W), True
-    inside the basin), ``summary`` and ``provenance`` (plain JSON values).
+    Attributes: ``path``, ``name``, ``grid``, ``step_seconds``, ``calendar``, ``variables`` (by name, in the order of
+    the file), ``times`` (datetime64[s], start of each step, (T,), strictly rising, gaps are distances longer than the
+    step), ``mask`` (bool (H, W), True inside the basin), ``summary`` and ``provenance`` (plain JSON values).
     """
 
     def __init__(self, path: Path, handle: Any, summary: dict[str, Any], provenance: dict[str, Any]) -> None:
@@ -80,7 +64,10 @@ class Dataset:
         place = Path(path)
         if not place.is_file():
             raise DataError(
-                "The dataset is not there", expected="a prepared dataset (.nc)", got=str(place), remedy="Choose another file, or prepare it"
+                "The dataset is not there",
+                expected="a prepared dataset (.nc)",
+                got=str(place),
+                remedy="Choose another file, or prepare it",
             )
         try:
             handle = netCDF4.Dataset(str(place), "r")
@@ -134,7 +121,9 @@ class Dataset:
             values = np.array(self._handle[name][steps], dtype=np.float32)
         except (OSError, RuntimeError) as error:
             raise DataError(
-                f"The dataset '{self.name}' is damaged: '{name}' cannot be read", got=str(self.path), remedy="Prepare it again"
+                f"The dataset '{self.name}' is damaged: '{name}' cannot be read",
+                got=str(self.path),
+                remedy="Prepare it again",
             ) from error
         values[values == FILL_VALUE] = np.nan
         return values
@@ -151,8 +140,9 @@ class Dataset:
 class DatasetWriter:
     """Writes a dataset block by block in bounded memory; use as a context manager, whole or absent.
 
-    Inside ``with``: :meth:`append` the steps of each dynamic variable in order, :meth:`write_static`, then :meth:`finish` once. Leaving the
-    block without :meth:`finish`, or by an exception, leaves no file. A disk that is full or read-only raises :class:`DataError`.
+    Inside ``with``: :meth:`append` the steps of each dynamic variable in order, :meth:`write_static`, then
+    :meth:`finish` once. Leaving the block without :meth:`finish`, or by an exception, leaves no file. A disk that is
+    full or read-only raises :class:`DataError`.
     """
 
     def __init__(
@@ -166,7 +156,7 @@ class DatasetWriter:
         _check_names([info.name for info in variables])
         self._stack = contextlib.ExitStack()
         self._written = {info.name: 0 for info in variables}
-        self._tallies = {info.name: _Tally() for info in variables}
+        self._tallies = {info.name: Tally() for info in variables}
         self._finished = False
         self._handle: Any = None
 
@@ -183,7 +173,9 @@ class DatasetWriter:
         self._define()
         return self
 
-    def __exit__(self, kind: Optional[type], error: Optional[BaseException], trace: Optional[TracebackType]) -> Optional[bool]:
+    def __exit__(
+        self, kind: Optional[type], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> Optional[bool]:
         try:
             if self._handle is not None:
                 self._handle.close()
@@ -256,25 +248,34 @@ class DatasetWriter:
         handle.setncatts({"Conventions": "CF-1.8", "title": self.name, "source": "Freshet"})
         for dimension, size in (("time", len(self.times)), ("y", rows), ("x", columns)):
             handle.createDimension(dimension, size)
-        time = handle.createVariable("time", "f8", ("time",))
-        time.setncatts({
-            "standard_name": "time", "axis": "T", "units": "seconds since 1970-01-01 00:00:00", "calendar": self.calendar,
-            "long_name": "start of the step, UTC",
-        })  # fmt: skip
-        time[:] = self.times.astype(np.int64).astype(np.float64)
-        _define_grid(handle, self.grid)
+        define_time(handle, self.times, self.calendar)
+        define_grid(handle, self.grid)
         mask = handle.createVariable(MASK_VARIABLE, "i1", ("y", "x"))
         mask.setncatts({"long_name": "1 inside the basin", "grid_mapping": "crs"})
         depth = int(np.clip(_CHUNK_BYTES // (4 * rows * columns), 1, len(self.times)))
         for info in self.variables.values():
-            dimensions, chunks = (("y", "x"), (rows, columns)) if info.static else (("time", "y", "x"), (depth, rows, columns))
-            variable = handle.createVariable(
-                info.name, "f4", dimensions, zlib=True, complevel=1, shuffle=True, chunksizes=chunks, fill_value=FILL_VALUE
+            dimensions, chunks = (
+                (("y", "x"), (rows, columns)) if info.static else (("time", "y", "x"), (depth, rows, columns))
             )
-            variable.setncatts({
-                "units": "1" if info.units == "-" else info.units, "long_name": info.label or info.name, "grid_mapping": "crs",
-                "freshet_role": info.role, "freshet_quantity": info.quantity,
-            })  # fmt: skip
+            variable = handle.createVariable(
+                info.name,
+                "f4",
+                dimensions,
+                zlib=True,
+                complevel=1,
+                shuffle=True,
+                chunksizes=chunks,
+                fill_value=FILL_VALUE,
+            )
+            variable.setncatts(
+                {
+                    "units": "1" if info.units == "-" else info.units,
+                    "long_name": info.label or info.name,
+                    "grid_mapping": "crs",
+                    "freshet_role": info.role,
+                    "freshet_quantity": info.quantity,
+                }
+            )
 
     def _unwritable(self, error: BaseException) -> DataError:
         folder = next(parent for parent in self.path.absolute().parents if parent.exists())
@@ -287,10 +288,18 @@ class DatasetWriter:
 
 
 def write_dataset(
-    path: Union[str, Path], *, name: str, grid: Grid, times: np.ndarray, step_seconds: float,
+    path: Union[str, Path],
+    *,
+    name: str,
+    grid: Grid,
+    times: np.ndarray,
+    step_seconds: float,
     dynamic: Mapping[str, tuple[VariableInfo, Union[np.ndarray, Iterator[np.ndarray]]]],
-    static: Mapping[str, tuple[VariableInfo, np.ndarray]], mask: np.ndarray, provenance: Mapping[str, Any], calendar: str = "standard",
-) -> None:  # fmt: skip
+    static: Mapping[str, tuple[VariableInfo, np.ndarray]],
+    mask: np.ndarray,
+    provenance: Mapping[str, Any],
+    calendar: str = "standard",
+) -> None:
     """Write a dataset, whole or not at all.
 
     Parameters
@@ -298,8 +307,8 @@ def write_dataset(
     times : ndarray of datetime64, (T,)
         Start of each step, strictly rising.
     dynamic, static : mapping of name to (info, values)
-        Values of a dynamic variable are an array (T, H, W) or an iterator of blocks (t, H, W) in order; of a static one an array
-        (H, W). NaN means missing.
+        Values of a dynamic variable are an array (T, H, W) or an iterator of blocks (t, H, W) in order; of a static
+        one an array (H, W). NaN means missing.
     mask : bool (H, W)
         True inside the basin.
     """
@@ -315,52 +324,6 @@ def write_dataset(
             for block in [values] if hasattr(values, "shape") else values:
                 writer.append(key, block)
         writer.finish(mask, provenance)
-
-
-class _Tally:
-    """Count, missing, range and digest of the values of one variable, gathered block by block."""
-
-    def __init__(self) -> None:
-        self.count, self.missing = 0, 0
-        self.minimum, self.maximum = np.inf, -np.inf
-        self.digest = hashlib.sha256()
-
-    def add(self, values: np.ndarray) -> None:
-        finite = np.isfinite(values)
-        self.count += values.size
-        self.missing += int(values.size - finite.sum())
-        if finite.any():
-            self.minimum = min(self.minimum, float(values.min(initial=np.inf, where=finite)))
-            self.maximum = max(self.maximum, float(values.max(initial=-np.inf, where=finite)))
-        self.digest.update(np.ascontiguousarray(values, dtype="<f4"))
-
-    def complete(self, info: VariableInfo) -> VariableInfo:
-        empty = self.count == self.missing
-        return dataclasses.replace(
-            info,
-            missing_share=self.missing / max(1, self.count),
-            minimum=0.0 if empty else self.minimum,
-            maximum=0.0 if empty else self.maximum,
-        )
-
-
-def _define_grid(handle: Any, grid: Grid) -> None:
-    from rasterio.crs import CRS
-
-    crs = CRS.from_user_input(grid.crs)
-    wkt, degrees = crs.to_wkt(), crs.is_geographic
-    mapping = handle.createVariable("crs", "i4", ())
-    transform = f"{grid.west!r} {grid.cell_x!r} 0 {grid.north!r} 0 {-grid.cell_y!r}"
-    mapping.setncatts({"crs_wkt": wkt, "spatial_ref": wkt, "GeoTransform": transform})
-    if degrees:
-        mapping.setncattr("grid_mapping_name", "latitude_longitude")
-    names = ("latitude", "longitude") if degrees else ("projection_y_coordinate", "projection_x_coordinate")
-    units = ("degrees_north", "degrees_east") if degrees else ("m", "m")
-    xs, ys = grid.centres()
-    for axis, centres, standard_name, unit in zip("yx", (ys, xs), names, units):
-        variable = handle.createVariable(axis, "f8", (axis,))
-        variable.setncatts({"standard_name": standard_name, "axis": axis.upper(), "units": unit})
-        variable[:] = np.asarray(centres)
 
 
 def _read_attributes(handle: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -395,7 +358,10 @@ def _checked_times(times: np.ndarray) -> np.ndarray:
 def _check_names(names: list[str]) -> None:
     reserved = [name for name in names if name in _RESERVED]
     if reserved:
-        raise DataError(f"A variable cannot be called '{reserved[0]}'", remedy="Give it another name; this one is used by the dataset itself")
+        raise DataError(
+            f"A variable cannot be called '{reserved[0]}'",
+            remedy="Give it another name; this one is used by the dataset itself",
+        )
 
 
 def _gaps(times: np.ndarray, step_seconds: float) -> list[list[str]]:

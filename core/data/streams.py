@@ -48,7 +48,9 @@ class Stream:
     def info(self) -> VariableInfo:
         """How the variable is described in the dataset."""
         label = self.quantity.label if self.config.quantity != "other" else self.name
-        return VariableInfo(self.name, self.config.role, self.config.quantity, self.units, label, static=self.source.static)
+        return VariableInfo(
+            self.name, self.config.role, self.config.quantity, self.units, label, static=self.source.static
+        )
 
     def static_map(self) -> np.ndarray:
         """The static map on the grid: float32 (H, W)."""
@@ -58,8 +60,13 @@ class Stream:
         return values[0]
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """The steps in order, as blocks float32 (t, H, W); at the end the values are judged, which may raise :class:`DataError`."""
-        cells = max(self.source.grid.rows * self.source.grid.columns * self.alignment.per_step, self.grid.rows * self.grid.columns)
+        """The steps in order, as blocks float32 (t, H, W); at the end the values are judged, which may raise
+        :class:`DataError`.
+        """
+        cells = max(
+            self.source.grid.rows * self.source.grid.columns * self.alignment.per_step,
+            self.grid.rows * self.grid.columns,
+        )
         size = int(np.clip(_BLOCK_BYTES // (4 * cells), 1, 512))
         times = self._clock.times
         for start in range(0, self._clock.steps, size):
@@ -102,7 +109,9 @@ class Stream:
         try:
             self._scale, self._offset = units.convert(given, self.units, self.source.step_seconds or 86400.0)
         except DataError as error:
-            raise DataError(f"'{self.name}': {error.problem}", expected=error.expected, got=error.got, remedy=error.remedy) from error
+            raise DataError(
+                f"'{self.name}': {error.problem}", expected=error.expected, got=error.got, remedy=error.remedy
+            ) from error
         if (self._scale, self._offset) != (1.0, 0.0):
             self.notes.append(f"'{self.name}': converted from {given} to {self.units}.")
 
@@ -113,7 +122,9 @@ class Stream:
         if share < 0.999:
             self.warnings.append(f"'{self.name}' covers {share:.0%} of the grid; the rest is missing.")
         try:
-            self.source.crop(extent_in(self.grid, self.source.full_grid.crs))
+            extent = extent_in(self.grid, self.source.full_grid.crs)
+            if np.all(np.isfinite(extent)):
+                self.source.crop(extent)
         except ValueError as error:
             raise self._no_overlap() from error
         wanted = self.config.resampling or self.quantity.resampling
@@ -127,13 +138,17 @@ class Stream:
         used = self._regrid.method
         if wanted == "conservative" and used == "average":
             return "conservative, the mean by area"
-        return used if used == wanted else f"{used} in place of {wanted}, which would skip cells or has nothing to gather"
+        return (
+            used if used == wanted else f"{used} in place of {wanted}, which would skip cells or has nothing to gather"
+        )
 
     def _no_overlap(self) -> DataError:
         return DataError(
             f"'{self.name}' does not overlap the grid in space",
-            expected="a source that covers (west, south, east, north) {:.6g}, {:.6g}, {:.6g}, {:.6g}".format(*self.grid.extent),
-            got="{:.6g}, {:.6g}, {:.6g}, {:.6g} in the CRS of the grid".format(*extent_in(self.source.full_grid, self.grid.crs)),
+            expected="a source that covers (west, south, east, north) {:.6g}, {:.6g}, {:.6g}, {:.6g}".format(
+                *self.grid.extent
+            ),
+            got="{:.6g}, {:.6g}, {:.6g}, {:.6g} in its own CRS".format(*self.source.full_grid.extent),
             remedy="Check the CRS of the source and the extent of the grid",
         )
 
@@ -143,13 +158,18 @@ class Stream:
         absent = np.flatnonzero(self.alignment.absent)
         if self.alignment.per_step > 1:
             own, step = format_step(self.source.step_seconds), format_step(clock.step_seconds)
-            self.notes.append(f"'{self.name}': {self.alignment.per_step} steps of {own} make one of {step} ({self._aggregation}).")
+            self.notes.append(
+                f"'{self.name}': {self.alignment.per_step} steps of {own} make one of {step} ({self._aggregation})."
+            )
         if self.alignment.offset_seconds:
             first = say_date(self.source.times[0])
-            self.notes.append(f"'{self.name}': a date such as {first} is taken for the step that holds it, from {say_date(clock.start)}.")
+            self.notes.append(f"'{self.name}': a date such as {first} is taken for the step that holds it.")
         if len(absent):
             first = say_date(clock.times[absent[0]])
-            self.warnings.append(f"'{self.name}': {len(absent)} of {clock.steps} steps are missing or not complete, the first is {first}.")
+            self.warnings.append(
+                f"'{self.name}': {len(absent)} of {clock.steps} steps are missing or not complete, "
+                f"the first is {first}."
+            )
 
     def _see(self, block: np.ndarray, times: Optional[np.ndarray]) -> None:
         present = np.isfinite(block)
@@ -176,7 +196,11 @@ class Stream:
         if self._range[0] == self._range[1]:
             text = f"'{self.name}' has the same value, {self._range[0]:g}, everywhere"
             if not self.source.static:
-                raise DataError(text, expected="a variable that changes", remedy="Leave it out, or check the source and its missing value")
+                raise DataError(
+                    text,
+                    expected="a variable that changes",
+                    remedy="Leave it out, or check the source and its missing value",
+                )
             self.warnings.append(text + "; it tells a model nothing.")
         self._judge_range()
 
@@ -190,8 +214,15 @@ class Stream:
             raise DataError(
                 f"'{self.name}': {share:.0%} of the values are not plausible for {self.quantity.label.lower()}",
                 expected=f"{low:g} to {high:g} {self.units}",
-                got=found + (f", after conversion from {self.config.units or self.source.units}" if self._scale != 1 or self._offset else ""),
-                remedy="Check the unit of the source (mm given as m, or K as degC?), its missing value, and the quantity",
+                got=found
+                + (
+                    f", after conversion from {self.config.units or self.source.units}"
+                    if self._scale != 1 or self._offset
+                    else ""
+                ),
+                remedy="Check the unit of the source (mm given as m, K as degC?), its missing value and the quantity",
             )
         since = f", first on {self._first_outside}" if self._first_outside else ""
-        self.warnings.append(f"'{self.name}': {share:.2%} of the values lie outside {low:g} to {high:g} {self.units} ({found}{since}).")
+        self.warnings.append(
+            f"'{self.name}': {share:.2%} of the values lie outside {low:g} to {high:g} {self.units} ({found}{since})."
+        )

@@ -99,7 +99,8 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
     np.nan_to_num(x, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     static = None
     if card.static:
-        static = np.stack([_scaled(dataset.static_map(v.name), v) for v in card.static])
+        maps = (Scaler.from_dict(v.scaler).channels(dataset.static_map(v.name)) for v in card.static)
+        static = np.concatenate(list(maps))
         np.nan_to_num(static, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     y = None
     if card.target.name in dataset.variables:

@@ -1,9 +1,10 @@
-"""How results are shown: one range for all dates, the ramp of the quantity, titles with units, the sign of a delta in words."""
+"""How results are shown: one range for all dates, the ramp of the quantity, titles with units, the sign of a delta in
+words.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -122,8 +123,3 @@ def score_range(name: str, values: np.ndarray) -> tuple[float, float]:
 def file_name(stem: str, lead_steps: int, first_lead: int, suffix: str = ".tif") -> str:
     """``predicted.tif`` for the first lead, ``predicted_lead2.tif`` for a later one."""
     return f"{stem}{suffix}" if lead_steps == first_lead else f"{stem}_lead{lead_steps}{suffix}"
-
-
-def dates_text(dates: Sequence[str]) -> str:
-    """Dates as a person says them."""
-    return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"

@@ -7,18 +7,28 @@ from pathlib import Path
 
 import numpy as np
 
+from ..contracts import CompareJob
 from ..contracts.dates import format_step, step_of
 from ..contracts.errors import DataError
 from ..contracts.events import Artifact, Event
-from ..contracts import CompareJob
 from ..contracts.run_folder import RunFolder
 from ..contracts.units import convert
 from ..contracts.variables import CATALOGUE, Quantity, guess_quantity
 from ..metrics.baselines import Climatology, Persistence, clock
 from .artifacts import (
-    DELTA_RAMP, SCORE_STYLES, RangeSampler, artifact_event, delta_note, display_units, message, progress, score_range,
-    sequential_range, sign_words, symmetric_limit,
-)  # fmt: skip
+    DELTA_RAMP,
+    SCORE_STYLES,
+    RangeSampler,
+    artifact_event,
+    delta_note,
+    display_units,
+    message,
+    progress,
+    score_range,
+    sequential_range,
+    sign_words,
+    symmetric_limit,
+)
 from .evaluate import relative, write_scores
 from .figures import Look
 from .geotiff import Series, iso, read_series, same_grid, write_map, write_series
@@ -37,7 +47,8 @@ def compare(job: CompareJob, run: RunFolder) -> Iterator[Event]:
     dates, from_p, from_o = _matched(predicted, observed)
     if len(dates) < max(len(predicted.dates), len(observed.dates)):
         yield message(
-            f"{len(dates)} dates are in both rasters; {len(predicted.dates)} are predicted and {len(observed.dates)} observed.",
+            f"{len(dates)} dates are in both rasters; {len(predicted.dates)} are predicted "
+            f"and {len(observed.dates)} observed.",
             "warning",
         )
     step_seconds = (
@@ -61,7 +72,7 @@ def compare(job: CompareJob, run: RunFolder) -> Iterator[Event]:
 
 
 def quantity_of(label: str) -> Quantity:
-    """The catalogue's entry with this label, else a guess from its words; decides ramp and the words for the sign only."""
+    """The catalogue's entry with this label, else a guess from its words; decides ramp and sign words only."""
     held = [entry for entry in CATALOGUE if entry.label.lower() == label.strip().lower()]
     return held[0] if held else guess_quantity(label.replace(" ", "_"))
 
@@ -86,6 +97,13 @@ def _matched(predicted: Series, observed: Series) -> tuple[np.ndarray, np.ndarra
     return dates, from_p, from_o
 
 
+def _grid_words(series: Series) -> str:
+    grid = series.grid
+    name = grid.crs.split('"')[1] if '"' in grid.crs else grid.crs
+    place = f"{grid.west:g}, {grid.north:g}"
+    return f"{grid.columns} x {grid.rows} cells of {grid.cell_x:g} x {grid.cell_y:g} from {place} in {name}"
+
+
 def _checked_units(job: CompareJob, predicted: Series, observed: Series) -> str:
     """The unit of both. Raises where the files state different ones and the job none."""
     if job.units:
@@ -102,7 +120,9 @@ def _checked_units(job: CompareJob, predicted: Series, observed: Series) -> str:
 
 
 def _judge(dates: np.ndarray, predicted: np.ndarray, observed: np.ndarray, step_seconds: float) -> Judge:
-    """Scores beside persistence over the compared dates and the mean of the compared period, the only climatology at hand."""
+    """Scores beside persistence over the compared dates and the mean of the compared period, the only climatology at
+    hand.
+    """
     with np.errstate(invalid="ignore"):
         count = np.isfinite(observed).sum(axis=0)
         mean = np.where(count > 0, np.nansum(observed, axis=0, dtype=np.float64) / np.maximum(count, 1), np.nan)
@@ -173,23 +193,43 @@ def _artifacts(
     note = delta_note(quantity_of(look.label)) + " Range: 98th percentile of |delta| over all dates."
     yield artifact_event(
         Artifact(
-            kind="delta", path=relative(run, run.results / "delta.tif"), title=f"Delta: predicted - observed ({look.units})", ramp=DELTA_RAMP,
-            minimum=-look.delta_limit, maximum=look.delta_limit, dates=texts, note=note, **shared,
+            kind="delta",
+            path=relative(run, run.results / "delta.tif"),
+            title=f"Delta: predicted - observed ({look.units})",
+            ramp=DELTA_RAMP,
+            minimum=-look.delta_limit,
+            maximum=look.delta_limit,
+            dates=texts,
+            note=note,
+            **shared,
         )
-    )  # fmt: skip
+    )
+    yield from _score_maps(run, judge, look, step_seconds, both[0])
+
+
+def _score_maps(run: RunFolder, judge: Judge, look: Look, step_seconds: float, series: Series) -> Iterator[Event]:
     maps = judge.model.maps()
     for name in MAP_SCORES:
         title, ramp, _, reading = SCORE_STYLES[name]
         unit = look.units if name == "rmse" else "-"
         path, title = run.results / f"score_{name}.tif", f"{title} of {look.label} ({unit})"
-        write_map(path, maps[name], both[0].grid, units=unit, label=title)
+        write_map(path, maps[name], series.grid, units=unit, label=title)
         low, high = score_range(name, maps[name])
         yield artifact_event(
             Artifact(
-                kind="score-map", path=relative(run, path), title=title, variable=look.label, units=unit, ramp=ramp, minimum=low, maximum=high,
-                step_seconds=step_seconds, note=reading, group="Scores per cell",
+                kind="score-map",
+                path=relative(run, path),
+                title=title,
+                variable=look.label,
+                units=unit,
+                ramp=ramp,
+                minimum=low,
+                maximum=high,
+                step_seconds=step_seconds,
+                note=reading,
+                group="Scores per cell",
             )
-        )  # fmt: skip
+        )
 
 
 def _finish(
@@ -206,9 +246,14 @@ def _finish(
     period = {"start": iso(dates[0]), "end": iso(dates[-1])}
     words = f"{period['start']} to {period['end']}, {len(dates)} dates"
     scores = {
-        "target": {"name": look.label, "label": look.label, "units": look.units}, "period": period, "steps": len(dates),
-        "step_seconds": step_seconds, "inputs": "two rasters were compared; no model was asked", "note": NOTE, **judge.to_dict(),
-    }  # fmt: skip
+        "target": {"name": look.label, "label": look.label, "units": look.units},
+        "period": period,
+        "steps": len(dates),
+        "step_seconds": step_seconds,
+        "inputs": "two rasters were compared; no model was asked",
+        "note": NOTE,
+        **judge.to_dict(),
+    }
     yield from write_scores(scores, run)
     daily = {name: np.array(values) for name, values in judge.daily.items()}
     report = Report(

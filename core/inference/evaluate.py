@@ -11,19 +11,29 @@ from typing import Any, Optional
 import numpy as np
 from torch import nn
 
+from ..contracts import EvaluateJob, PeriodConfig
 from ..contracts.errors import DataError
 from ..contracts.events import Artifact, Event
 from ..contracts.files import write_text
 from ..contracts.grid import Grid
-from ..contracts import EvaluateJob, PeriodConfig
 from ..contracts.model_card import ModelCard
 from ..contracts.run_folder import RunFolder
 from ..contracts.variables import quantity
 from ..data.store import Dataset
 from .artifacts import (
-    SCORE_STYLES, RangeSampler, artifact_event, display_units, file_name, lead_words, message, progress, score_range,
-    sequential_range, sign_words, symmetric_limit,
-)  # fmt: skip
+    SCORE_STYLES,
+    RangeSampler,
+    artifact_event,
+    display_units,
+    file_name,
+    lead_words,
+    message,
+    progress,
+    score_range,
+    sequential_range,
+    sign_words,
+    symmetric_limit,
+)
 from .figures import Look
 from .geotiff import iso, write_map
 from .judge import MAP_SCORES, Judge, Reference, central_cell, describe_inputs, scores_document
@@ -34,7 +44,8 @@ from .selection import choose_ends, outside_ranges, overlap_with_training
 
 @dataclass
 class Evaluation:
-    """What judging a model has given. ``scores`` is the content of scores.json; ``maps[lead][name]`` are (H, W) float64.
+    """What judging a model has given. ``scores`` is the content of scores.json; ``maps[lead][name]`` are (H, W)
+    float64.
 
     ``predicted`` and ``observed`` (H, W) are of ``date``, the one with the median error; ``series`` fits the report.
     """
@@ -82,8 +93,8 @@ def evaluate_model(
 ) -> Generator[Event, None, Evaluation]:
     """Judge a module at hand on an open dataset; ``evaluation = yield from evaluate_model(...)``.
 
-    ``ends``: last input steps of the windows to judge, such as ``Split.test``; without them the windows of ``period``, and
-    without that the test period of the card. The module is left in evaluation mode on the device.
+    ``ends``: last input steps of the windows to judge, such as ``Split.test``; without them the windows of
+    ``period``, and without that the test period of the card. The module is left in evaluation mode on the device.
     """
     with Predictor((module, card), dataset, device, batch=batch) as predictor:
         return (yield from _judge(predictor, period or PeriodConfig(), ends))
@@ -98,7 +109,9 @@ def publish(
     history: Sequence[dict[str, Any]] = (),
     with_report: bool = True,
 ) -> Iterator[Event]:
-    """Write scores.json, the score maps and report.html into a run folder, and tell of each. ``history``: METRIC values of a training."""  # fmt: skip
+    """Write scores.json, the score maps and report.html into a run folder, and tell of each. ``history``: METRIC
+    values of a training.
+    """
     yield from write_scores(evaluation.scores, run)
     card, several = evaluation.card, len(evaluation.maps) > 1
     for number, maps in enumerate(evaluation.maps):
@@ -282,6 +295,15 @@ def _score_map(
     write_map(path, values, evaluation.grid, units=units, label=title)
     minimum, maximum = score_range(name, values)
     return Artifact(
-        kind="score-map", path=relative(run, path), title=title, variable=card.target.name, units=units, ramp=ramp,
-        minimum=minimum, maximum=maximum, step_seconds=card.step_seconds, note=note, group="Scores per cell",
-    )  # fmt: skip
+        kind="score-map",
+        path=relative(run, path),
+        title=title,
+        variable=card.target.name,
+        units=units,
+        ramp=ramp,
+        minimum=minimum,
+        maximum=maximum,
+        step_seconds=card.step_seconds,
+        note=note,
+        group="Scores per cell",
+    )

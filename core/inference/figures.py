@@ -17,7 +17,7 @@ from ..contracts.files import whole_file
 from ..contracts.grid import Grid
 from .artifacts import DELTA_RAMP
 
-INK, SOFT, PAPER = "#1a1a1a", "#555555", "#f3f3f1"
+INK, SOFT, PAPER = "#1a1a1a", "#555555", "#e9e9e6"
 BLUE, RED, RAIN = "#2c7fb8", "#c0392b", "#7fb1d9"
 _KM_PER_DEGREE = 111.32
 
@@ -46,7 +46,9 @@ def three_panels(
     subtitle: str = "",
     cell: Optional[tuple[int, int]] = None,
 ) -> Any:
-    """Figure with observed | predicted | delta; the predicted map alone where ``observed`` is None. ``cell`` (row, column) is circled."""  # fmt: skip
+    """Figure with observed | predicted | delta; the predicted map alone where ``observed`` is None. ``cell`` (row,
+    column) is circled.
+    """
     from matplotlib.figure import Figure
 
     panels: list[tuple[str, np.ndarray, str, float, float, str]] = []
@@ -111,10 +113,11 @@ def series_figure(
     step_seconds: float,
     marked: Optional[np.datetime64] = None,
 ) -> Any:
-    """Series below each other. A panel is (title, predicted (n,), observed (n,) or None, rain (n,) in mm/d or None); rain hangs from above.
+    """Series below each other. A panel is (title, predicted (n,), observed (n,) or None, rain (n,) in mm/d or None);
+    rain hangs from above.
 
     Lines break where steps are missing. ``marked`` is the date of the maps.
-    """  # fmt: skip
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11.0, 2.6 * len(panels) + 0.3), facecolor="white", layout="constrained")
@@ -132,6 +135,8 @@ def series_figure(
             _rain_from_above(axis, dates, rain, step_seconds, predicted, observed)
     handles, names = axes[0].get_legend_handles_labels()
     axes[0].legend(handles, names, loc="upper right", bbox_to_anchor=(1.0, 1.2), ncol=2, frameon=False, fontsize=9)
+    moments = dates.astype("datetime64[ms]")
+    axes[-1].set_xlim(moments[0], moments[-1] + np.timedelta64(int(step_seconds * 1000), "ms"))
     _date_axis(axes[-1])
     return figure
 
@@ -139,6 +144,7 @@ def series_figure(
 def loss_figure(history: Sequence[dict[str, Any]]) -> Any:
     """Training and validation loss by epoch, logarithmic; ``history`` is the list of METRIC values."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
 
     figure = Figure(figsize=(5.2, 2.9), facecolor="white", layout="constrained")
     axis = figure.subplots()
@@ -150,6 +156,10 @@ def loss_figure(history: Sequence[dict[str, Any]]) -> Any:
     if best:
         axis.axvline(best, color=RED, lw=1.0, ls=":", label=f"best epoch {best}")
     axis.set_yscale("log")
+    axis.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    for which in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+        which(StrMethodFormatter("{x:g}"))
+    axis.tick_params(which="minor", labelsize=8.5, color=SOFT)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_xlabel("epoch", fontsize=9)
     axis.set_ylabel("loss (scaled units)", fontsize=9)
@@ -216,7 +226,7 @@ def _map_panel(
         axis.plot(cell[1], cell[0], "o", ms=11, mfc="none", mec=RED, mew=1.8)
     place = figure.add_axes((left, bottom + words - 0.08 / inches, width, bar))
     colours = figure.colorbar(image, cax=place, orientation="horizontal", extend=_extend(values, minimum, maximum))
-    colours.outline.set_visible(False)
+    colours.outline.set(edgecolor="#bbbbbb", linewidth=0.5)
     colours.ax.tick_params(labelsize=8, length=2, color=SOFT)
     colours.ax.xaxis.get_major_locator().set_params(nbins=5)
     colours.set_label(legend, fontsize=8.5, color=INK)
@@ -245,10 +255,10 @@ def _scale_bar(axis: Any, grid: Grid) -> None:
     length = max(f for f in (1.0, 2.0, 5.0) if f * power <= wanted) * power
     x, y = 0.04 * grid.columns - 0.5, 0.965 * grid.rows - 0.5
     axis.plot([x, x + length / km_per_cell], [y, y], color=INK, lw=2.4, solid_capstyle="butt")
+    box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1.0}
     text = f"{length:g} km" if length >= 1 else f"{length * 1000:g} m"
-    axis.text(
-        x + 0.5 * length / km_per_cell, y - 0.012 * grid.rows, text, ha="center", va="bottom", fontsize=8, color=INK
-    )
+    middle, style = x + 0.5 * length / km_per_cell, {"fontsize": 8, "color": INK, "bbox": box}
+    axis.text(middle, y - 0.02 * grid.rows, text, ha="center", va="bottom", **style)
 
 
 def _ramp(name: str) -> Any:
@@ -295,5 +305,7 @@ def _date_axis(axis: Any) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=3, maxticks=9)
+    formats = ["%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%S"]  # years, months, days, hours, minutes, seconds
+    turns = ["%Y", "%b %Y", "%b %Y", "%d %b", "%H:%M", "%H:%M"]  # the same where the next larger unit turns
     axis.xaxis.set_major_locator(locator)
-    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator, formats=formats, zero_formats=turns))

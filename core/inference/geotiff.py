@@ -1,7 +1,8 @@
 """Series of maps as one multi-band GeoTIFF, float32, a band a date; and single maps. Whole or absent.
 
-Layout: tiled, band-interleaved, zstd level 1 with predictor 3 where the library has it (a third of the time of deflate, and read by
-GDAL from 2.3 on), else deflate. A missing value is the nodata value in the file and NaN in memory.
+Layout: tiled, band-interleaved, zstd level 1 with predictor 3 where the library has it (a third of the time of
+deflate, and read by GDAL from 2.3 on), else deflate. A missing value is the nodata value in the file and NaN in
+memory.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _RESERVE_BYTES = 32 * 2**20  # left free on the disc for events, log and report
 
 @dataclass(frozen=True)
 class Series:
-    """A series in memory: ``values`` float32 (T, H, W) with NaN for missing, ``dates`` datetime64[s] (T,), grid, unit and label."""
+    """A series in memory: ``values`` float32 (T, H, W) with NaN for missing, ``dates`` datetime64[s] (T,), grid, unit
+    and label.
+    """
 
     values: np.ndarray
     dates: np.ndarray
@@ -40,7 +43,8 @@ class Series:
 
 
 class SeriesWriter:
-    """Writes a series band by band in bounded memory. Use as a context manager; leaving it with bands missing leaves no file.
+    """Writes a series band by band in bounded memory. Use as a context manager; leaving it with bands missing leaves
+    no file.
 
     Raises :class:`RunError` where the disc has too little space or cannot be written.
     """
@@ -59,22 +63,25 @@ class SeriesWriter:
 
     def __enter__(self) -> SeriesWriter:
         import rasterio
-        from rasterio.errors import RasterioError
+        from rasterio.errors import CRSError, RasterioError
 
         check_space(self.path, 4 * self._bands * self.grid.rows * self.grid.columns)
         try:
-            temporary = self._stack.enter_context(whole_file(self.path))
-            self._file = rasterio.open(temporary, "w", **_profile(self.grid, self._bands, self.nodata))
-            self._file.update_tags(**self._tags)
-            self._file.units = [self._tags["units"]] * self._bands
-            self._file.scales = [1.0] * self._bands
-        except (OSError, RasterioError) as error:
-            self._stack.__exit__(type(error), error, error.__traceback__)
+            with contextlib.ExitStack() as stack:
+                temporary = stack.enter_context(whole_file(self.path))
+                self._file = rasterio.open(temporary, "w", **_profile(self.grid, self._bands, self.nodata))
+                self._file.update_tags(**self._tags)
+                self._file.units = [self._tags["units"]] * self._bands
+                self._file.scales = [1.0] * self._bands
+                self._stack = stack.pop_all()
+        except (OSError, RasterioError, CRSError) as error:
             raise self._unwritable(error) from error
         return self
 
     def write(self, values: np.ndarray) -> None:
-        """Write the next map (H, W), or maps (n, H, W). NaN and infinity become nodata; no value is ever equal to nodata."""
+        """Write the next map (H, W), or maps (n, H, W). NaN and infinity become nodata; no value is ever equal to
+        nodata.
+        """
         from rasterio.errors import RasterioError
 
         for band in np.asarray(values, dtype=np.float32).reshape(-1, *self.grid.shape):
@@ -221,10 +228,22 @@ def _profile(grid: Grid, bands: int, nodata: float) -> dict[str, Any]:
     tile_x, tile_y = (min(_TILE, -(-size // 16) * 16) for size in (grid.columns, grid.rows))
     compression = {"compress": "zstd", "zstd_level": 1} if _has_zstd() else {"compress": "deflate", "zlevel": 6}
     return {
-        "driver": "GTiff", "dtype": "float32", "count": bands, "width": grid.columns, "height": grid.rows, "crs": grid.crs,
-        "transform": Affine(*grid.transform), "nodata": nodata, "tiled": True, "blockxsize": tile_x, "blockysize": tile_y,
-        "interleave": "band", "predictor": 3, "BIGTIFF": "IF_SAFER", **compression,
-    }  # fmt: skip
+        "driver": "GTiff",
+        "dtype": "float32",
+        "count": bands,
+        "width": grid.columns,
+        "height": grid.rows,
+        "crs": grid.crs,
+        "transform": Affine(*grid.transform),
+        "nodata": nodata,
+        "tiled": True,
+        "blockxsize": tile_x,
+        "blockysize": tile_y,
+        "interleave": "band",
+        "predictor": 3,
+        "BIGTIFF": "IF_SAFER",
+        **compression,
+    }
 
 
 @functools.lru_cache(maxsize=1)
@@ -254,9 +273,9 @@ def _has_zstd() -> bool:
 
 
 def _encoded(band: np.ndarray, nodata: float) -> np.ndarray:
-    """NaN as nodata; a true value that equals nodata moves by one unit in the last place, so that it is not lost."""
+    """NaN as nodata; a true value that equals nodata moves by a millionth, so that no reader takes it for missing."""
     fill = np.float32(nodata)
-    band = np.where(band == fill, np.nextafter(fill, np.float32(0)), band)
+    band = np.where(band == fill, fill + max(abs(fill), np.float32(1.0)) * np.float32(1e-6), band)
     return np.where(np.isfinite(band), band, fill)
 
 

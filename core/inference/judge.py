@@ -13,17 +13,18 @@ import numpy as np
 from ..contracts.dates import format_step
 from ..contracts.errors import DataError
 from ..contracts.model_card import ModelCard
+from ..contracts.training_job import PeriodConfig
 from ..data.splits import period_steps
 from ..data.store import Dataset
-from ..contracts.training_job import PeriodConfig
 from ..metrics.baselines import Climatology, Persistence, climatology, clock, persistence_distance
 from ..metrics.scores import Scores, plain, skill
 from .geotiff import iso
 
 MAP_SCORES = ("nse", "rmse", "kge")
 NOTE = (
-    "Pooled scores hold the variance between cells; read them beside the median per cell. NSE = 1 - SSE/SST. KGE as Gupta et al. 2009; "
-    "kge_2012 as Kling et al. 2012. Persistence and climatology know the observed target; skill is 1 - MSE / MSE of the baseline."
+    "Pooled scores hold the variance between cells; read them beside the median per cell. NSE = 1 - SSE/SST. "
+    "KGE as Gupta et al. 2009; kge_2012 as Kling et al. 2012. Persistence and climatology know the observed target; "
+    "skill is 1 - MSE / MSE of the baseline."
 )
 
 
@@ -50,8 +51,8 @@ class Reference:
             )
         observed = dataset.dynamic(card.target.name)
         observed[:, ~dataset.mask] = np.nan
-        steps, note = climatology_steps(dataset.times, card, judged)
-        days = climatology(observed, dataset.times, steps)
+        steps, words = climatology_steps(dataset.times, card, judged)
+        mean = climatology(observed, dataset.times, steps, words=words)
         positions = clock(dataset.times, dataset.step_seconds)
         return cls(
             observed,
@@ -59,7 +60,7 @@ class Reference:
             positions,
             dataset.step_seconds,
             Persistence(observed, positions),
-            Climatology(days.maps, days.note + note),
+            mean,
         )
 
     def at(self, dates: np.ndarray) -> np.ndarray:
@@ -80,19 +81,21 @@ class Reference:
 
 
 def climatology_steps(times: np.ndarray, card: ModelCard, judged: np.ndarray) -> tuple[np.ndarray, str]:
-    """bool (T,): the steps a climatology is taken from, and words for what deviates from the training period."""
+    """bool (T,): the steps that a climatology is taken from, and words for them.
+
+    Training and validation period, since the model was chosen by both; the judged dates are left out. Another basin may
+    hold neither: then all dates that are not judged, and if there are none the judged ones.
+    """
     outside = ~np.isin(times, judged)
-    if "train" in card.periods:
-        first, last = card.periods["train"]
-        training = period_steps(times, PeriodConfig(first, last)) & outside
-        if training.any():
-            return training, ""
+    known = np.zeros(len(times), dtype=bool)
+    for name in ("train", "validation"):
+        if name in card.periods:
+            known |= period_steps(times, PeriodConfig(*card.periods[name]))
+    if (known & outside).any():
+        return known & outside, "training and validation period"
     if outside.any():
-        return (
-            outside,
-            "; taken from all dates outside the judged period, as the record holds none of the training period",
-        )
-    return ~outside, "; taken from the judged period itself, as there is no other, which flatters it"
+        return outside, "record outside the judged period, as it holds none of the training period"
+    return ~outside, "judged period itself, as there is no other, which flatters it"
 
 
 class Judge:
@@ -126,21 +129,21 @@ class Judge:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for ``scores.json``."""
         model, persisted, mean = (s.compute()["rmse"] ** 2 for s in (self.model, self.persistence, self.climatology))
-        step = format_step(self.reference.step_seconds)
+        distance = format_step(self.reference.step_seconds * self.distance_steps)
         return {
             "lead_steps": self.lead_steps,
             "model": self.model.to_dict(),
             "persistence": {
                 **self.persistence.to_dict(),
                 "distance_steps": self.distance_steps,
-                "note": f"last observed value at least {self.distance_steps} x {step} before",
+                "note": f"last observed value, at least {distance} old",
             },
             "climatology": {**self.climatology.to_dict(), "note": self.reference.climatology.note},
             "skill": plain({"against_persistence": skill(model, persisted), "against_climatology": skill(model, mean)}),
         }
 
     def typical_date(self) -> Optional[int]:
-        """Index of the date with the median RMSE among those observed on at least half as many cells as the best one."""
+        """Index of the date with the median RMSE among those observed on half as many cells as the best or more."""
         share, rmse = np.array(self.daily["share"]), np.array(self.daily["rmse"])
         good = np.flatnonzero((share > 0) & (share >= 0.5 * share.max(initial=0)))
         if len(good) == 0:
@@ -160,7 +163,9 @@ class Judge:
 
 
 def scores_document(judges: list[Judge], card: ModelCard, dataset: Dataset) -> dict[str, Any]:
-    """What ``scores.json`` holds: target, period, inputs of the model, the scores of the first lead, and of every lead by itself."""
+    """What ``scores.json`` holds: target, period, inputs of the model, the scores of the first lead, and of every lead
+    by itself.
+    """
     dates = np.array(sorted({date for judge in judges for date in judge.dates}), dtype="datetime64[s]")
     return {
         "target": {"name": card.target.name, "label": card.target.label, "units": card.target.units},
@@ -180,7 +185,7 @@ def scores_document(judges: list[Judge], card: ModelCard, dataset: Dataset) -> d
 def describe_inputs(card: ModelCard) -> str:
     """Which inputs a model had, as a sentence."""
     names = [v.label or v.name for v in card.inputs]
-    text = f"{', '.join(names)} of the last {card.window} x {format_step(card.step_seconds)}"
+    text = f"{', '.join(names)} of the last {format_step(card.window * card.step_seconds)}"
     if card.static:
         text += f"; static maps: {', '.join(v.label or v.name for v in card.static)}"
     if card.season:
@@ -190,7 +195,9 @@ def describe_inputs(card: ModelCard) -> str:
 
 
 def central_cell(mask: np.ndarray, observed: Optional[np.ndarray] = None) -> tuple[int, int]:
-    """(row, column) of the cell of the basin nearest to its middle; with ``observed`` (T, H, W) among those seen at least half as often as the best."""
+    """(row, column) of the cell of the basin nearest to its middle; with ``observed`` (T, H, W) among those seen at
+    least half as often as the best.
+    """
     candidates = mask
     if observed is not None:
         count = np.isfinite(observed).sum(axis=0) * mask

@@ -1,4 +1,4 @@
-"""Maps of a saved model for a period, beside the observed ones and their difference where the dataset holds the target."""
+"""Maps of a saved model for a period, beside the observed ones and their difference where the target is at hand."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ from typing import Optional
 
 import numpy as np
 
-from ..contracts.events import Artifact, Event
 from ..contracts import PredictJob
+from ..contracts.events import Artifact, Event
 from ..contracts.run_folder import RunFolder
 from ..contracts.variables import quantity
 from .artifacts import (
-    DELTA_RAMP, RangeSampler, artifact_event, delta_note, display_units, file_name, lead_words, message, progress,
-    sequential_range, symmetric_limit,
-)  # fmt: skip
+    DELTA_RAMP,
+    RangeSampler,
+    artifact_event,
+    delta_note,
+    display_units,
+    file_name,
+    lead_words,
+    message,
+    progress,
+    sequential_range,
+    symmetric_limit,
+)
 from .evaluate import look_of, model_lines, rain_of, relative, series_panels, write_scores
 from .figures import Look
 from .geotiff import SeriesWriter, check_space, iso, write_series
@@ -28,7 +37,9 @@ from .selection import choose_ends, outside_ranges, overlap_with_training
 
 @dataclass
 class _Plan:
-    """What one prediction will do. ``targets`` datetime64 (n, L); ``reference`` and ``judges`` are empty without an observed target."""
+    """What one prediction will do. ``targets`` datetime64 (n, L); ``reference`` and ``judges`` are empty without an
+    observed target.
+    """
 
     predictor: Predictor
     run: RunFolder
@@ -56,9 +67,11 @@ class _Plan:
 
 
 def predict(job: PredictJob, run: RunFolder) -> Iterator[Event]:
-    """predicted.tif (one a lead); observed.tif, delta.tif and scores.json where the dataset holds the target; report.html.
+    """predicted.tif (one a lead); observed.tif, delta.tif and scores.json where the dataset holds the target;
+    report.html.
 
-    Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit; :class:`RunError` where the disc is full.
+    Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit; :class:`RunError`
+    where the disc is full.
     """
     with Predictor(job.model, job.dataset, job.device, batch=job.batch) as predictor:
         yield message(f"Device {predictor.why_device}.")
@@ -173,12 +186,20 @@ def _artifact(plan: _Plan, kind: str, number: int, name: str, dates: tuple[str, 
     shared = "One range for predicted and observed, over all dates: from the 1st to the 99th percentile."
     return artifact_event(
         Artifact(
-            kind=kind, path=relative(plan.run, plan.run.results / name), title=_title(plan, kind, number), variable=target.name,
-            units=look.units, ramp=DELTA_RAMP if delta else look.ramp, minimum=-look.delta_limit if delta else look.minimum,
-            maximum=look.delta_limit if delta else look.maximum, dates=dates, step_seconds=plan.predictor.card.step_seconds,
-            note=note if delta else shared, group=look.label,
+            kind=kind,
+            path=relative(plan.run, plan.run.results / name),
+            title=_title(plan, kind, number),
+            variable=target.name,
+            units=look.units,
+            ramp=DELTA_RAMP if delta else look.ramp,
+            minimum=-look.delta_limit if delta else look.minimum,
+            maximum=look.delta_limit if delta else look.maximum,
+            dates=dates,
+            step_seconds=plan.predictor.card.step_seconds,
+            note=note if delta else shared,
+            group=look.label,
         )
-    )  # fmt: skip
+    )
 
 
 def _finish(plan: _Plan, job: PredictJob, look: Look) -> Iterator[Event]:

@@ -112,7 +112,9 @@ Tile = tuple[tuple[slice, slice], tuple[slice, slice]]
 
 
 def _tiles(shape: tuple[int, int], tile_px: int, halo_px: Optional[int], whole_frame_cells: int) -> list[Tile]:
-    """``(inner, outer)`` slices: what a tile gives, and that with its halo, cut at the edges of the raster where the model pads."""
+    """``(inner, outer)`` slices: what a tile gives, and that with its halo, cut at the edges of the raster where the
+    model pads.
+    """
     rows, columns = shape
     whole = (slice(0, rows), slice(0, columns))
     if halo_px is None or rows * columns <= whole_frame_cells or halo_px + tile_px >= max(rows, columns):

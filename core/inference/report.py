@@ -17,16 +17,23 @@ from ..contracts.grid import Grid
 from .figures import Look, loss_figure, map_figure, series_figure, three_panels
 
 _COLUMNS = (
-    ("RMSE", "pooled", "rmse"), ("MAE", "pooled", "mae"), ("Bias", "pooled", "bias"), ("NSE pooled", "pooled", "nse"),
-    ("NSE, median of cells", "median_per_cell", "nse"), ("KGE (2009) pooled", "pooled", "kge"), ("KGE, median of cells", "median_per_cell", "kge"),
-)  # fmt: skip
+    ("RMSE", "pooled", "rmse"),
+    ("MAE", "pooled", "mae"),
+    ("Bias", "pooled", "bias"),
+    ("NSE pooled", "pooled", "nse"),
+    ("NSE, median of cells", "median_per_cell", "nse"),
+    ("KGE (2009) pooled", "pooled", "kge"),
+    ("KGE, median of cells", "median_per_cell", "kge"),
+)
 _WITH_UNIT = {"rmse", "mae", "bias"}
-_STYLE = """
-body{font:15px/1.5 system-ui,"DejaVu Sans",sans-serif;color:#1a1a1a;background:#fff;max-width:74em;margin:2.2em auto;padding:0 1.5em}
+_STYLE = """ body{font:15px/1.5 system-ui,"DejaVu
+Sans",sans-serif;color:#1a1a1a;background:#fff;max-width:74em;margin:2.2em auto;padding:0 1.5em}
 h1{font-size:1.55em;margin:0 0 .1em}h2{font-size:1.08em;margin:2em 0 .4em}p{margin:.3em 0;max-width:52em}
-.soft{color:#555}table{border-collapse:collapse;margin:.5em 0}th,td{padding:.3em .9em;text-align:right;border-bottom:1px solid #e3e3e0}
-th{font-weight:600;vertical-align:bottom}th:first-child,td:first-child{text-align:left;padding-left:0}tr.model td{font-weight:600}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.15em 1.2em;margin:.5em 0}dt{color:#555}dd{margin:0}
+.soft{color:#555}table{border-collapse:collapse;margin:.5em 0}th,td{padding:.3em
+.9em;text-align:right;border-bottom:1px solid #e3e3e0}
+th{font-weight:600;vertical-align:bottom}th:first-child,td:first-child{text-align:left;padding-left:0}tr.model
+td{font-weight:600} dl{display:grid;grid-template-columns:max-content 1fr;gap:.15em 1.2em;margin:.5em
+0}dt{color:#555}dd{margin:0}
 img{max-width:100%;height:auto;display:block}.row{display:flex;flex-wrap:wrap;gap:2em;align-items:flex-start}
 """
 
@@ -35,8 +42,9 @@ img{max-width:100%;height:auto;display:block}.row{display:flex;flex-wrap:wrap;ga
 class Report:
     """What a report shows. Arrays are in the target's unit with NaN for missing; what is None is left out.
 
-    ``asked``: (name, text) lines. ``scores``: the content of scores.json. ``maps``: predicted and observed (H, W) of ``date``.
-    ``series``: panels of :func:`figures.series_figure` over ``dates``. ``history``: METRIC values of a training.
+    ``asked``: (name, text) lines. ``scores``: the content of scores.json. ``maps``: predicted and observed (H, W) of
+    ``date``. ``series``: panels of :func:`figures.series_figure` over ``dates``. ``history``: METRIC values of a
+    training.
     """
 
     title: str
@@ -123,7 +131,8 @@ def _asked(report: Report) -> str:
 
 def _scores(report: Report) -> str:
     if report.scores is None:
-        return '<h2>Scores</h2><p class="soft">The dataset does not hold the observed target, so nothing can be judged.</p>'
+        text = "The dataset holds no observed value of the target on these dates, so nothing can be judged."
+        return f'<h2>Scores</h2><p class="soft">{text}</p>'
     text = "".join(
         f'<p class="soft">{html.escape(line)}</p>'
         for line in (skill_words(report.scores), report.scores.get("note", ""))
@@ -145,7 +154,8 @@ def _maps(report: Report) -> str:
     )
     which = "The date has the median error of all dates." if report.observed is not None else ""
     circle = "The circle marks the cell of the series below." if report.cell is not None else ""
-    return f'<h2>Maps</h2>{_picture(figure, "Maps of " + report.look.label)}<p class="soft">{which} {circle}</p>'
+    picture = _picture(figure, f"Maps of {report.look.label}, {report.date}")
+    return f'<h2>Maps</h2>{picture}<p class="soft">{which} {circle}</p>'
 
 
 def _series(report: Report) -> str:
@@ -163,9 +173,14 @@ def _beside(report: Report) -> str:
     pictures = []
     if report.nse_map is not None and np.isfinite(report.nse_map).any():
         figure = map_figure(
-            report.nse_map, report.grid, title="NSE per cell", legend="1 perfect, 0 no better than the cell's mean (-)",
-            ramp="BrBG", minimum=-1.0, maximum=1.0,
-        )  # fmt: skip
+            report.nse_map,
+            report.grid,
+            title="NSE per cell",
+            legend="1 perfect, 0 no better than the cell's mean (-)",
+            ramp="BrBG",
+            minimum=-1.0,
+            maximum=1.0,
+        )
         pictures.append(f"<div><h2>Where it is good</h2>{_picture(figure, 'NSE per cell')}</div>")
     if report.history:
         pictures.append(f"<div><h2>Training</h2>{_picture(loss_figure(report.history), 'Loss by epoch')}</div>")

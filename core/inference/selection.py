@@ -7,8 +7,8 @@ from typing import Optional
 
 import numpy as np
 
-from ..contracts.errors import DataError
 from ..contracts import PeriodConfig
+from ..contracts.errors import DataError
 from ..contracts.model_card import ModelCard, VariableCard
 from ..data.splits import period_steps
 from ..data.store import Dataset
@@ -34,7 +34,7 @@ def choose_ends(
     if not inside.any():
         raise DataError(
             "No date of the period can be predicted",
-            expected=f"dates from {iso(targets.min())} to {iso(targets.max())}; the {card.window - 1} steps before a date are needed as input",
+            expected=f"dates from {iso(targets.min())} to {iso(targets.max())}; {card.window} input steps each",
             got=f"{period.start or 'the begin'} to {period.end or 'the end'}",
             remedy="Choose a period within these dates",
         )
@@ -42,14 +42,14 @@ def choose_ends(
 
 
 def effective_period(times: np.ndarray, card: ModelCard, period: PeriodConfig) -> tuple[PeriodConfig, str]:
-    """The period asked for; where none is, the test period of the card if it lies inside ``times``, else an open one."""
+    """The period asked for; without one the test period of the card if inside ``times``, else an open one."""
     if period.start or period.end:
         return period, "The period that was asked for."
     if "test" in card.periods:
         first, last = (np.datetime64(text, "s") for text in card.periods["test"])
         if times[0] <= first and last <= times[-1]:
             return PeriodConfig(*card.periods["test"]), "The test period of the model, which its training has not seen."
-    return period, "All dates of the dataset, since the model's test period lies outside of it."
+    return period, "All dates of the dataset, since no test period of the model lies inside it."
 
 
 def overlap_with_training(dates: np.ndarray, card: ModelCard, dataset: Dataset) -> str:
@@ -60,7 +60,8 @@ def overlap_with_training(dates: np.ndarray, card: ModelCard, dataset: Dataset) 
         if name in card.periods:
             count = int(period_steps(dates, PeriodConfig(*card.periods[name])).sum())
             if count:
-                return f"{count} of {len(dates)} dates lie in the {name.replace('train', 'training')} period of the model: scores there flatter it."
+                which = "training" if name == "train" else name
+                return f"{count} of {len(dates)} dates lie in the {which} period of the model: scores there flatter it."
     return ""
 
 
@@ -87,8 +88,9 @@ def _outside(values: np.ndarray, card: VariableCard) -> Optional[str]:
     if not beyond.any():
         return None
     return (
-        f"{name} lies outside what the model has seen: here {values.min():.4g} to {values.max():.4g} {units}, in training "
-        f"{card.minimum:.4g} to {card.maximum:.4g} {units} ({share_words(float(beyond.mean()))} of the values lie outside)."
+        f"{name} lies outside what the model has seen: here {values.min():.4g} to {values.max():.4g} {units}, "
+        f"in training {card.minimum:.4g} to {card.maximum:.4g} {units} "
+        f"({share_words(float(beyond.mean()))} of the values lie outside)."
     )
 
 

@@ -1,4 +1,5 @@
-"""What a model has to beat: persistence and climatology. Both know the observed target, which a simulating model does not.
+"""What a model has to beat: persistence and climatology. Both know the observed target, which a simulating model does
+not.
 
 Arrays are (T, H, W) in the target's unit; NaN is missing.
 """
@@ -18,7 +19,9 @@ _BLOCK_CELLS = 65536  # cells summed at once in float64
 
 
 def persistence_distance(lead_steps: int) -> int:
-    """Steps from a target back to the value that persistence may know: the lead, and 1 where the model simulates (lead 0)."""
+    """Steps from a target back to the value that persistence may know: the lead, and 1 where the model simulates (lead
+    0).
+    """
     return max(1, lead_steps)
 
 
@@ -64,7 +67,9 @@ def persistence(observed: np.ndarray, distance_steps: int, positions: Optional[n
 
 @dataclass(frozen=True)
 class Climatology:
-    """Mean per cell of the training period: one map a day of the year (366, H, W), or one map (1, H, W). ``note`` says which."""
+    """Mean per cell of the training period: one map a day of the year (366, H, W), or one map (1, H, W). ``note`` says
+    which.
+    """
 
     maps: np.ndarray
     note: str
@@ -77,12 +82,17 @@ class Climatology:
 
 
 def climatology(
-    observed: np.ndarray, times: np.ndarray, train_mask: np.ndarray, half_width_days: int = 7
+    observed: np.ndarray,
+    times: np.ndarray,
+    train_mask: np.ndarray,
+    half_width_days: int = 7,
+    words: str = "training period",
 ) -> Climatology:
-    """Mean per cell and day of the year over the steps of ``train_mask`` (T,), within ``half_width_days`` around the day.
+    """Mean per cell and day of the year over the steps of ``train_mask`` (T,), within ``half_width_days`` around the
+    day.
 
-    With fewer than two years of training the mean of all training steps, since a single year would repeat its own weather.
-    A cell or day without an observation is NaN. The time of day is not told apart.
+    With fewer than two years of training the mean of all training steps, since a single year would repeat its own
+    weather. A cell or day without an observation is NaN. The time of day is not told apart.
     """
     train = np.flatnonzero(train_mask)
     if len(train) == 0:
@@ -93,10 +103,10 @@ def climatology(
     days = day_of_year(times[train])
     if _span_days(times[train]) < _TWO_YEARS_DAYS - 1:
         sums, counts = _sums_by(observed, train, np.zeros(len(train), dtype=np.int64), 1)
-        return Climatology(_mean(sums, counts), "mean per cell of the training period (it spans less than two years)")
+        return Climatology(_mean(sums, counts), f"mean per cell of the {words} (it spans less than two years)")
     sums, counts = _sums_by(observed, train, days, _DAYS)
     maps = _mean(_around(sums, half_width_days), _around(counts, half_width_days))
-    return Climatology(maps, f"mean per cell and day of the year (+-{half_width_days} days) of the training period")
+    return Climatology(maps, f"mean per cell and day of the year (+-{half_width_days} days) of the {words}")
 
 
 def day_of_year(times: np.ndarray) -> np.ndarray:

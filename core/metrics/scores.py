@@ -1,10 +1,10 @@
 """Scores of predicted against observed maps, gathered as they stream by: ``init / accumulate / merge / compute``.
 
-All state is float64. Moments are merged as Chan, Golub and LeVeque (1983, DOI 10.1080/00031305.1983.10483115) do, so that large
-means with a small variance lose no digits.
+All state is float64. Moments are merged as Chan, Golub and LeVeque (1983, DOI 10.1080/00031305.1983.10483115) do, so
+that large means with a small variance lose no digits.
 
-NaN policy: a pair counts only where both values are finite. A score that is not defined (no pair; NSE where the observed variance
-is 0; KGE where either variance or the observed mean is 0) is NaN.
+NaN policy: a pair counts only where both values are finite. A score that is not defined (no pair; NSE where the
+observed variance is 0; KGE where either variance or the observed mean is 0) is NaN.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _CONSTANT = 1e-12  # a standard deviation below this share of the mean is roundi
 class Scores:
     """Scores per cell of a grid ``shape`` (H, W) and pooled over all its cells.
 
-    RMSE, MAE and bias (mean predicted - mean observed) are in the unit of the values. NSE is 1 - SSE/SST (Nash and Sutcliffe 1970,
-    DOI 10.1016/0022-1694(70)90255-6); no R2 is given. KGE is 1 - sqrt((r-1)^2 + (alpha-1)^2 + (beta-1)^2) with alpha the ratio of
-    standard deviations and beta that of means (Gupta et al. 2009, DOI 10.1016/j.jhydrol.2009.08.003); ``kge_2012`` takes gamma, the
-    ratio of coefficients of variation, in place of alpha (Kling et al. 2012, DOI 10.1016/j.jhydrol.2012.01.011).
+    RMSE, MAE and bias (mean predicted - mean observed) are in the unit of the values. NSE is 1 - SSE/SST (Nash and
+    Sutcliffe 1970, DOI 10.1016/0022-1694(70)90255-6); no R2 is given. KGE is 1 - sqrt((r-1)^2 + (alpha-1)^2 +
+    (beta-1)^2) with alpha the ratio of standard deviations and beta that of means (Gupta et al. 2009, DOI
+    10.1016/j.jhydrol.2009.08.003); ``kge_2012`` takes gamma, the ratio of coefficients of variation, in place of
+    alpha (Kling et al. 2012, DOI 10.1016/j.jhydrol.2012.01.011).
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:
@@ -59,7 +60,9 @@ class Scores:
         self._state = _combine(self._state, other._state)
 
     def compute(self) -> dict[str, float]:
-        """All :data:`SCORES` pooled over cells and steps. Holds the variance between cells: read it beside the median per cell."""
+        """All :data:`SCORES` pooled over cells and steps. Holds the variance between cells: read it beside the median
+        per cell.
+        """
         pooled = _pool(self._state)
         return {name: float(value) for name, value in _scores(pooled).items()}
 
@@ -68,7 +71,9 @@ class Scores:
         return _scores(self._state)
 
     def median_per_cell(self) -> dict[str, float]:
-        """Median over the cells in which a score is defined; NaN where there is none. ``count`` is the number of cells with pairs."""
+        """Median over the cells in which a score is defined; NaN where there is none. ``count`` is the number of cells
+        with pairs.
+        """
         maps = self.maps()
         medians = {name: _median(maps[name]) for name in SCORES if name != "count"}
         medians["count"] = float((maps["count"] > 0).sum())
@@ -85,7 +90,9 @@ def plain(values: dict[str, float]) -> dict[str, Optional[float]]:
 
 
 def skill(mse: float, reference_mse: float) -> float:
-    """1 - MSE / MSE of a reference: 1 is perfect, 0 as good as the reference, below 0 worse. NaN where the reference is perfect."""
+    """1 - MSE / MSE of a reference: 1 is perfect, 0 as good as the reference, below 0 worse. NaN where the reference
+    is perfect.
+    """
     return 1.0 - mse / reference_mse if reference_mse > 0 else math.nan
 
 

@@ -19,7 +19,7 @@ from ..models import build_model
 def build_from_card(card: ModelCard) -> nn.Module:
     """An untrained module of the card's family, options and channels."""
     return build_model(
-        card.family, card.in_channels, 1, static_channels=len(card.static), leads=card.leads, **card.options
+        card.family, card.in_channels, 1, static_channels=card.static_channels, leads=card.leads, **card.options
     )
 
 

@@ -109,6 +109,8 @@ def _variable_card(job: TrainJob, name: str, datasets: Sequence[Dataset], splits
     info = datasets[0].variables[name]
     values = _training_values(name, datasets, splits)
     kind = job.scalers.get(name) or quantity(info.quantity).scaler
+    if kind == "one-hot" and not info.static:
+        raise ConfigError(f"'{name}' varies in time and cannot be one-hot", remedy="Choose another scaler for it")
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         raise DataError(

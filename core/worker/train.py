@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import manual_seed, nn
 
@@ -19,28 +21,44 @@ from ..training.loop import fit
 from ..training.model_file import build_from_card, load_model, save_model
 from ..training.setup import TrainingSet, build_card, splits_of, training_sets, versions
 
+T = TypeVar("T")
 
-def train(job: TrainJob, run: RunFolder) -> Iterator[Event]:
-    """Train a model from random weights."""
+_TRAINING_SHARE = 0.9  # of the progress bar; judging and writing maps take the rest
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Open datasets, their splits and scaled windows, and the card of the model to train on them."""
+
+    datasets: Sequence[Dataset]
+    splits: Sequence[Split]
+    card: ModelCard
+    sets: Sequence[TrainingSet]
+
+
+@contextlib.contextmanager
+def opened(job: TrainJob) -> Iterator[Ready]:
+    """Open the datasets of a training job, fit scalers, cut windows."""
     with contextlib.ExitStack() as stack:
-        yield Event(EventKind.PROGRESS, {"fraction": 0.0, "text": "Reading the datasets"})
         datasets = [stack.enter_context(Dataset.open(path)) for path in job.datasets]
         splits = splits_of(datasets, job.split, job.window, job.lead, job.leads)
         card = build_card(job, datasets, splits)
-        sets = training_sets(datasets, splits, card)
+        yield Ready(datasets, splits, card, training_sets(datasets, splits, card))
+
+
+def train(job: TrainJob, run: RunFolder) -> Iterator[Event]:
+    """Train a model from random weights."""
+    yield Event(EventKind.PROGRESS, {"fraction": 0.0, "text": "Reading the datasets"})
+    with opened(job) as ready:
         manual_seed(job.training.seed)
-        module = build_from_card(card)
-        yield from _train_and_judge(module, card, job.training, datasets, splits, sets, run)
+        yield from _train_and_judge(build_from_card(ready.card), ready, job.training, run)
 
 
 def finetune(job: FinetuneJob, run: RunFolder) -> Iterator[Event]:
-    """Train a saved model further. Its variables, window and scalers stay those of the source, so that units keep
-    their meaning.
-    """
+    """Train a saved model further. Its variables, window and scalers stay those of the source, so units keep their meaning."""
+    module, source = load_model(job.model)
     with contextlib.ExitStack() as stack:
-        module, source = load_model(job.model)
         datasets = [stack.enter_context(Dataset.open(path)) for path in job.datasets]
-        splits = splits_of(datasets, job.split, source.window, source.lead, source.leads)
         for dataset in datasets:
             if source.target.name not in dataset.variables:
                 raise DataError(
@@ -48,51 +66,50 @@ def finetune(job: FinetuneJob, run: RunFolder) -> Iterator[Event]:
                     got=", ".join(dataset.variables),
                     remedy="Prepare a dataset that holds it; without it use 'predict'",
                 )
+        splits = splits_of(datasets, job.split, source.window, source.lead, source.leads)
         sets = training_sets(datasets, splits, source)
-        names = tuple(f"{d.name} {d.fingerprint()}" for d in datasets)
         card = source.replace(
             title=job.title or f"{source.title}, fine-tuned",
             training=job.training.to_dict(),
-            datasets=(*source.datasets, *names),
+            datasets=(*source.datasets, *(f"{d.name} {d.fingerprint()}" for d in datasets)),
             versions=versions(),
         )
-        yield from _train_and_judge(module, card, job.training, datasets, splits, sets, run)
+        yield from _train_and_judge(module, Ready(datasets, splits, card, sets), job.training, run)
 
 
-def _train_and_judge(
-    module: nn.Module,
-    card: ModelCard,
-    config: TrainingConfig,
-    datasets: Sequence[Dataset],
-    splits: Sequence[Split],
-    sets: Sequence[TrainingSet],
-    run: RunFolder,
-) -> Iterator[Event]:
+def judged_model(module: nn.Module, ready: Ready, run: RunFolder, history: Sequence[dict]) -> Iterator[Event]:
+    """Save a trained module, judge it on the test period of every dataset, save it again with its scores."""
+    card = ready.card.replace(parameters=sum(p.numel() for p in module.parameters() if p.requires_grad))
+    save_model(run.model_file, module, card)
+    scores = {}
+    for number, (dataset, split) in enumerate(zip(ready.datasets, ready.splits)):
+        folder = f"basin_{number + 1}" if len(ready.datasets) > 1 else ""
+        results = results_of_training(module, card, dataset, split, run, history, folder=folder)
+        scores[dataset.name] = yield from _scaled(results, number / len(ready.datasets), 1 / len(ready.datasets))
+    save_model(run.model_file, module, card.replace(scores=scores))
+    artifact = Artifact(kind="model", path="results/model.safetensors", title=card.title, variable=card.target.name)
+    yield Event(EventKind.ARTIFACT, artifact.to_dict())
+
+
+def _train_and_judge(module: nn.Module, ready: Ready, config: TrainingConfig, run: RunFolder) -> Iterator[Event]:
     count = sum(p.numel() for p in module.parameters() if p.requires_grad)
-    windows = sum(len(item.split.train) for item in sets)
+    windows = sum(len(item.split.train) for item in ready.sets)
     yield Event(EventKind.MESSAGE, {"level": "info", "text": f"{count:,} parameters, {windows:,} training windows."})
     history = []
-    for event in fit(module, sets, config, run.checkpoints):
+    for event in _scaled(fit(module, ready.sets, config, run.checkpoints), 0.0, _TRAINING_SHARE):
         if event.kind is EventKind.METRIC:
             history.append(event.values)
-        if event.kind is EventKind.PROGRESS:
-            event = Event(event.kind, {**event.values, "fraction": round(0.9 * event.values["fraction"], 4)})
         yield event
-    module.to("cpu")
-    card = card.replace(parameters=count)
-    save_model(run.model_file, module, card)
-    scores: dict = {}
-    for dataset, split, item in zip(datasets, splits, sets):
-        label = dataset.name if len(datasets) > 1 else ""
-        results = results_of_training(module, card, dataset, item.data, split, run, history, label)
-        for event in results:
-            if event.kind is EventKind.METRIC and "scores" in event.values:
-                scores[dataset.name] = event.values["scores"]
-                continue
-            yield event
-    card = card.replace(scores=scores)
-    save_model(run.model_file, module, card)
-    yield Event(
-        EventKind.ARTIFACT,
-        Artifact(kind="model", path="results/model.safetensors", title=card.title, variable=card.target.name).to_dict(),
-    )
+    yield from _scaled(judged_model(module.to("cpu"), ready, run, history), _TRAINING_SHARE, 0.999 - _TRAINING_SHARE)
+
+
+def _scaled(events: Generator[Event, None, T], start: float, share: float) -> Generator[Event, None, T]:
+    """The same events, with progress from ``start`` to ``start + share``; gives what the generator gives."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            return end.value
+        if event.kind is EventKind.PROGRESS:
+            event = Event(event.kind, {**event.values, "fraction": round(start + share * event.values["fraction"], 4)})
+        yield event

@@ -3,7 +3,53 @@
 from __future__ import annotations
 
 from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from ..engine import ROOT
+from ..version import version
+from .algorithms import (
+    CompareAlgorithm,
+    EvaluateAlgorithm,
+    ExplainAlgorithm,
+    FinetuneAlgorithm,
+    PredictAlgorithm,
+    TrainAlgorithm,
+    TuneAlgorithm,
+)
+from .prepare import PrepareAlgorithm
+
+ALGORITHMS = (
+    PrepareAlgorithm,
+    TrainAlgorithm,
+    FinetuneAlgorithm,
+    PredictAlgorithm,
+    CompareAlgorithm,
+    EvaluateAlgorithm,
+    ExplainAlgorithm,
+    TuneAlgorithm,
+)
 
 
 class FreshetProvider(QgsProcessingProvider):
     """Algorithms freshet:prepare, train, finetune, predict, compare, evaluate, explain, tune."""
+
+    def id(self) -> str:
+        """The untranslated id, the part before the colon."""
+        return "freshet"
+
+    def name(self) -> str:
+        """The name in the toolbox."""
+        return "Freshet"
+
+    def longName(self) -> str:  # noqa: N802
+        """The name with the version."""
+        return f"Freshet {version()}".strip()
+
+    def icon(self) -> QIcon:
+        """The icon of the plugin."""
+        return QIcon(str(ROOT / "resources" / "freshet.svg"))
+
+    def loadAlgorithms(self) -> None:  # noqa: N802
+        """Called by QGIS."""
+        for kind in ALGORITHMS:
+            self.addAlgorithm(kind())

@@ -81,6 +81,11 @@ class EngineDialog(QDialog):
             self._installer.cancel()
         self._state.changed.disconnect(self._show_state)
 
+    def showEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
+        """As high as its sentences need."""
+        super().showEvent(event)
+        self.resize(self.width(), max(self.height(), self.layout().heightForWidth(self.width())))
+
     def _intro(self) -> QLabel:
         label = QLabel(
             tr(
@@ -98,7 +103,9 @@ class EngineDialog(QDialog):
         self.python = PathField("freshetEnginePython", tr("Python with the libraries of the engine"))
         self.python.set_path(load_settings().engine_python)
         self.python.edit.setPlaceholderText(tr("empty: Freshet looks for one"))
-        self.use_button = button(tr("Use and prove"), "freshetEngineUse", self.use_python, tr("Save this Python and let it prove itself."))
+        self.use_button = button(
+            tr("Use and prove"), "freshetEngineUse", self.use_python, tr("Save this Python and let it prove itself.")
+        )
         column = QVBoxLayout(box)
         column.addLayout(row(self.python, self.use_button, stretch=False))
         return box
@@ -108,7 +115,9 @@ class EngineDialog(QDialog):
         box.setObjectName("freshetEngineManaged")
         self.build = narrow(QComboBox())
         self.build.setObjectName("freshetEngineBuild")
-        self.build.setToolTip(tr("The build of torch: CPU fits everywhere, CUDA needs an NVIDIA GPU and several GB more."))
+        self.build.setToolTip(
+            tr("The build of torch: CPU fits everywhere, CUDA needs an NVIDIA GPU and several GB more.")
+        )
         for build in BUILDS:
             self.build.addItem(_LABELS[build], build)
         self.build.setCurrentIndex(max(0, self.build.findData(load_settings().engine_build)))
@@ -117,7 +126,9 @@ class EngineDialog(QDialog):
         self.plan_text.setObjectName("freshetEnginePlan")
         self.plan_text.setWordWrap(True)
         self.plan_problem = Notice("freshetEnginePlanProblem")
-        self.install_button = button(tr("Fetch and install"), "freshetEngineInstall", self.install, tr("Do what is said above."))
+        self.install_button = button(
+            tr("Fetch and install"), "freshetEngineInstall", self.install, tr("Do what is said above.")
+        )
         self.copy_button = button(tr("Copy commands"), "freshetEngineCopy", self._copy, tr("To run them by hand."))
         self.progress = QProgressBar()
         self.progress.setObjectName("freshetEngineProgress")

@@ -56,7 +56,9 @@ class PredictDialog(QDialog):
         try:
             job = self.job()
             read_card(job.model)
-            run = self._runs.submit("predict", job, job.title or tr("Prediction, {name}").format(name=self.dataset.currentText()))
+            run = self._runs.submit(
+                "predict", job, job.title or tr("Prediction, {name}").format(name=self.dataset.currentText())
+            )
         except FreshetError as error:
             self.notice.fail(error)
             return
@@ -108,7 +110,9 @@ class PredictDialog(QDialog):
             self.notice.say(tr("No dataset yet: build or add one on the page Data."), "warning")
             return
         if not self.model.path():
-            self.notice.say(tr("Choose a saved model file (.safetensors); every training writes one into its run folder."))
+            self.notice.say(
+                tr("Choose a saved model file (.safetensors); every training writes one into its run folder.")
+            )
             return
         try:
             card = read_card(self.model.path())
@@ -145,9 +149,15 @@ def mismatches(card: ModelCard, summary: DatasetSummary) -> list[str]:
             slack = 0.1 * (need.maximum - need.minimum)
             if have.maximum > need.maximum + slack or have.minimum < need.minimum - slack:
                 found.append(
-                    tr("{name} goes from {low} to {high} {units} here; the model has seen {seen_low} to {seen_high}.").format(
-                        name=need.name, low=number(have.minimum), high=number(have.maximum), units=need.units,
-                        seen_low=number(need.minimum), seen_high=number(need.maximum),
+                    tr(
+                        "{name} goes from {low} to {high} {units} here; the model has seen {seen_low} to {seen_high}."
+                    ).format(
+                        name=need.name,
+                        low=number(have.minimum),
+                        high=number(have.maximum),
+                        units=need.units,
+                        seen_low=number(need.minimum),
+                        seen_high=number(need.maximum),
                     )  # fmt: skip
                 )
     if abs(card.step_seconds - summary.step_seconds) > 1:

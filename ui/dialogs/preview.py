@@ -47,10 +47,14 @@ class Preview(Chart):
             figure.text(0.02, 0.5, str(error), fontsize=8, wrap=True)
             return
         axes, histogram = figure.subplots(1, 2, gridspec_kw={"width_ratios": [3, 2]})
-        image = axes.imshow(values, cmap=_map_name(report), interpolation="nearest")
+        low, high = report.minimum, report.maximum
+        fixed = (
+            {"vmin": low, "vmax": high} if low < high else {}
+        )  # one range for all dates, so that a dry day looks dry
+        image = axes.imshow(values, cmap=_map_name(report), interpolation="nearest", **fixed)
         axes.set_axis_off()
         date = report.dates[min(index, len(report.dates) - 1)] if report.dates else tr("static")
-        axes.set_title(f"{report.label or report.variable}, {date}", fontsize=8, loc="left")
+        figure.suptitle(f"{report.label or report.variable}, {date}", fontsize=8, x=0.01, ha="left")
         bar = figure.colorbar(image, ax=axes, shrink=0.8)
         bar.ax.tick_params(labelsize=7)
         bar.ax.set_title(f"({report.units or '-'})", fontsize=7)

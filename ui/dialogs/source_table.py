@@ -14,11 +14,12 @@ from ...core.contracts import ConfigError, FreshetError, SourceConfig
 from ...core.contracts.dataset_job import ROLES
 from ...core.contracts.variables import CATALOGUE
 from ...plugin.inspection import SourceReport, inspect_source
-from ..text import number, percent, tr
+from ..text import percent, tr, value_range
 
 ROLE, VARIABLE, QUANTITY, SOURCE, TIME, UNIT, RANGE, CHECK = range(8)
 HEADS = ("Role", "Variable", "Quantity", "Source", "Time", "Unit", "Range", "Check")
-_WIDTHS = (80, 110, 150, 170, 165, 70, 110, 0)
+_WIDTHS = (84, 110, 190, 170, 165, 70, 110, 0)
+_WIDEST = 230
 _TIPS = (
     "input, target, or a static map", "Short name in the dataset", "What it is; sets unit, range, aggregation and colours", "", "",
     "Unit of the source, such as mm/d, K or m3/s", "Least and greatest value of a sample", "What was noticed",
@@ -49,12 +50,13 @@ class SourceTable(QTableWidget):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setAcceptDrops(True)
         self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         header = self.horizontalHeader()
         for i, width in enumerate(_WIDTHS):
             if width:
                 self.setColumnWidth(i, width)
         header.setSectionResizeMode(CHECK, QHeaderView.ResizeMode.Stretch)
-        self.setMinimumHeight(150)
+        self.setMinimumHeight(160)
         self.entries: list[Entry] = []
         self._tasks: list[QgsTask] = []
         self.itemChanged.connect(self._on_item)
@@ -69,7 +71,9 @@ class SourceTable(QTableWidget):
         wanted = [path for path in paths if path]
         if not wanted:
             return
-        task = QgsTask.fromFunction(tr("Freshet: looking into sources"), look_into, on_finished=self._on_looked(wanted), paths=wanted)
+        task = QgsTask.fromFunction(
+            tr("Freshet: looking into sources"), look_into, on_finished=self._on_looked(wanted), paths=wanted
+        )
         self._tasks.append(task)
         self.changed.emit()
         QgsApplication.taskManager().addTask(task)
@@ -93,6 +97,9 @@ class SourceTable(QTableWidget):
                 continue
             self._add_row(report)
         self.blockSignals(False)
+        for column in (VARIABLE, SOURCE, TIME, UNIT, RANGE):
+            self.resizeColumnToContents(column)
+            self.setColumnWidth(column, min(_WIDEST, self.columnWidth(column) + 4))
         self.changed.emit()
 
     def remove_selected(self) -> None:
@@ -166,7 +173,9 @@ class SourceTable(QTableWidget):
         row = self.rowCount()
         self.entries.append(Entry(report))
         self.insertRow(row)
-        self.setCellWidget(row, ROLE, self._combo([(role, tr(role)) for role in ROLES], report.role, f"freshetNewRole_{row}"))
+        self.setCellWidget(
+            row, ROLE, self._combo([(role, tr(role)) for role in ROLES], report.role, f"freshetNewRole_{row}")
+        )
         quantities = [(item.name, item.label) for item in CATALOGUE]
         self.setCellWidget(row, QUANTITY, self._combo(quantities, report.quantity, f"freshetNewQuantity_{row}"))
         name = os.path.basename(report.path.rstrip("/\\"))
@@ -176,7 +185,7 @@ class SourceTable(QTableWidget):
         unit = report.units or "-"
         texts = {
             VARIABLE: self._free_name(report.variable), SOURCE: source, TIME: time_words(report), UNIT: unit,
-            RANGE: f"{number(report.minimum, 3)} .. {number(report.maximum, 3)}", CHECK: check_words(report),
+            RANGE: value_range(report.minimum, report.maximum), CHECK: check_words(report),
         }  # fmt: skip
         tips = {SOURCE: report.path, CHECK: "\n".join(report.problems), UNIT: self._unit_tip(report)}
         for column, text in texts.items():
@@ -200,7 +209,11 @@ class SourceTable(QTableWidget):
         return combo
 
     def _unit_tip(self, report: SourceReport) -> str:
-        return "" if report.units_declared else tr("The file names no unit: this is the usual one. Correct it where it is another.")
+        return (
+            ""
+            if report.units_declared
+            else tr("The file names no unit: this is the usual one. Correct it where it is another.")
+        )
 
     def _free_name(self, wanted: str) -> str:
         taken = {self.name(row) for row in range(self.rowCount()) if self.item(row, VARIABLE)}
@@ -215,7 +228,11 @@ class SourceTable(QTableWidget):
 
     def _on_looked(self, paths: list[str]) -> Callable:
         def finished(error: Optional[Exception], result: Any = None) -> None:
-            mine = [task for task in self._tasks if task.status() in (QgsTask.TaskStatus.Complete, QgsTask.TaskStatus.Terminated)]
+            mine = [
+                task
+                for task in self._tasks
+                if task.status() in (QgsTask.TaskStatus.Complete, QgsTask.TaskStatus.Terminated)
+            ]
             self._tasks = [task for task in self._tasks if task not in mine]
             reports, faults = result or ([], [])
             if error is not None:

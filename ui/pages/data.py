@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from qgis.core import QgsProject
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import (
     QAbstractItemView,
@@ -18,12 +19,15 @@ from qgis.PyQt.QtWidgets import (
 
 from ...core.contracts.errors import FreshetError
 from ...plugin.datasets import Datasets, DatasetSummary
-from ...plugin.layers import add_temporal_series
+from ...plugin.layers import add_temporal_series, make_layer
+from ...plugin.raster_probe import netcdf_uri
 from ...plugin.runs import Runs
+from ...plugin.styling import artifact_for
 from ..choice import Choice
 from ..dialogs.new_dataset import NewDatasetDialog
 from ..rows import Rows
-from ..text import format_step, number, percent, tr
+from ..series import crs_from
+from ..text import format_step, number, percent, tr, value_range
 from ..widgets import Notice, button, heading, narrow, row
 from .page import Page
 
@@ -36,7 +40,13 @@ class DataPage(Page):
     name = "data"
 
     def __init__(
-        self, datasets: Datasets, runs: Runs, choice: Choice, iface: Any = None, temporal: Any = None, parent: Optional[QWidget] = None
+        self,
+        datasets: Datasets,
+        runs: Runs,
+        choice: Choice,
+        iface: Any = None,
+        temporal: Any = None,
+        parent: Optional[QWidget] = None,
     ) -> None:
         super().__init__(parent)
         self._datasets, self._runs, self._choice, self._iface, self._temporal = datasets, runs, choice, iface, temporal
@@ -51,7 +61,9 @@ class DataPage(Page):
         summaries = {item.path: item for item in self._datasets.list()}
         broken = self._datasets.broken()
         rows = [{"key": item.path, "name": item.name, "text": _second_line(item)} for item in summaries.values()]
-        rows += [{"key": path, "name": path, "text": sentence, "colour": "#b2182b"} for path, sentence in broken.items()]
+        rows += [
+            {"key": path, "name": path, "text": sentence, "colour": "#b2182b"} for path, sentence in broken.items()
+        ]
         self._summaries = summaries
         self.list.fill(rows)
         self.list.setVisible(bool(rows))
@@ -78,8 +90,15 @@ class DataPage(Page):
         self._datasets.changed.disconnect(self.refresh)
 
     def _build(self) -> None:
-        self.new_button = button(tr("New dataset ..."), "freshetDataNew", self.new_dataset, tr("Choose layers and files and build a dataset."))
-        self.add_button = button(tr("Add ..."), "freshetDataAdd", self._add_existing, tr("Add a dataset that was built before (.nc)."))
+        self.new_button = button(
+            tr("New dataset ..."),
+            "freshetDataNew",
+            self.new_dataset,
+            tr("Choose layers and files and build a dataset."),
+        )
+        self.add_button = button(
+            tr("Add ..."), "freshetDataAdd", self._add_existing, tr("Add a dataset that was built before (.nc).")
+        )
         self.remove_button = button(
             tr("Remove"), "freshetDataRemove", self._remove, tr("Take the dataset out of this project; its file stays.")
         )
@@ -101,9 +120,13 @@ class DataPage(Page):
         self.variable.setObjectName("freshetDataVariable")
         self.variable.setToolTip(tr("The variable to put on the map."))
         self.map_button = button(
-            tr("Show on the map"), "freshetDataShow", self._to_map, tr("Add the maps of this variable as one layer with time.")
+            tr("Show on the map"),
+            "freshetDataShow",
+            self._to_map,
+            tr("Add the maps of this variable as one layer with time."),
         )
         self.body.addLayout(row(self.variable, self.map_button, stretch=False))
+        self.close_column()
 
     def _follow(self, path: str) -> None:
         self.list.choose(path)
@@ -124,7 +147,13 @@ class DataPage(Page):
         self._facts.setText(facts_of(summary))
         self.table.setRowCount(len(summary.variables))
         for i, item in enumerate(summary.variables):
-            cells = (item.name, item.role, item.units, f"{number(item.minimum, 3)} .. {number(item.maximum, 3)}", percent(item.missing_share))
+            cells = (
+                item.name,
+                item.role,
+                item.units,
+                value_range(item.minimum, item.maximum),
+                percent(item.missing_share),
+            )
             for j, text in enumerate(cells):
                 cell = QTableWidgetItem(text)
                 cell.setToolTip(f"{item.label or item.name}: {text}")
@@ -159,9 +188,18 @@ class DataPage(Page):
 
     def _to_map(self) -> None:
         summary = self._summaries[self.list.key()]
-        title = f"{summary.name}: {self.variable.currentText()}"
+        item = summary.variable(self.variable.currentData())
+        title = f"{summary.name}: {item.label or item.name}"
         try:
-            add_temporal_series(summary.path, iface=self._iface, temporal=self._temporal, layer=self.variable.currentData(), title=title)
+            if item.static:
+                artifact = artifact_for(
+                    item.quantity, title, item.units, item.minimum, item.maximum, (), summary.step_seconds
+                )
+                QgsProject.instance().addMapLayer(make_layer(netcdf_uri(summary.path, item.name), artifact))
+            else:
+                add_temporal_series(
+                    summary.path, iface=self._iface, temporal=self._temporal, layer=item.name, title=title
+                )
         except FreshetError as error:
             self.notice.fail(error)
             return
@@ -181,7 +219,9 @@ def facts_of(summary: DatasetSummary) -> str:
         tr("{start} to {end}, step {step}, {steps} maps").format(
             start=summary.start[:16], end=summary.end[:16], step=format_step(summary.step_seconds), steps=summary.steps
         ),
-        tr("{columns} x {rows} cells of {cell}, {crs}").format(columns=grid.get("columns"), rows=grid.get("rows"), cell=cell, crs=shown),
+        tr("{columns} x {rows} cells of {cell}, {crs}").format(
+            columns=grid.get("columns"), rows=grid.get("rows"), cell=cell, crs=shown
+        ),
     ]
     if summary.gaps:
         lines.append(tr("{count} gaps in time, kept as gaps").format(count=len(summary.gaps)))
@@ -189,9 +229,7 @@ def facts_of(summary: DatasetSummary) -> str:
 
 
 def _crs_name(text: str) -> str:
-    from qgis.core import QgsCoordinateReferenceSystem
-
-    crs = QgsCoordinateReferenceSystem.fromWkt(text)
+    crs = crs_from(text)
     return (crs.authid() or crs.description()) if crs.isValid() else tr("own CRS")
 
 
@@ -210,7 +248,7 @@ def _table() -> QTableWidget:
     table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
     header = table.horizontalHeader()
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    header.setStretchLastSection(True)
     header.setMinimumSectionSize(36)
     table.setMinimumSize(80, 110)
     table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)

@@ -26,7 +26,9 @@ class MapsPage(Page):
 
     name = "maps"
 
-    def __init__(self, runs: Runs, choice: Choice, iface: Any = None, temporal: Any = None, parent: Optional[QWidget] = None) -> None:
+    def __init__(
+        self, runs: Runs, choice: Choice, iface: Any = None, temporal: Any = None, parent: Optional[QWidget] = None
+    ) -> None:
         super().__init__(parent)
         self._runs, self._choice, self._iface, self._temporal = runs, choice, iface, temporal
         self._point: Optional[QgsPointXY] = None
@@ -38,7 +40,11 @@ class MapsPage(Page):
 
     def refresh(self) -> None:
         """Follow the list of runs."""
-        found = [item for item in self._runs.runs() if item.verb in ("train", "finetune", "predict", "compare", "evaluate", "explain")]
+        found = [
+            item
+            for item in self._runs.runs()
+            if item.verb in ("train", "finetune", "predict", "compare", "evaluate", "explain")
+        ]
         before = self._choice.run or self.run.currentData()
         self.run.blockSignals(True)
         self.run.clear()
@@ -48,7 +54,11 @@ class MapsPage(Page):
         self.run.setCurrentIndex(max(0, self.run.findData(before)))
         self.run.blockSignals(False)
         known = self.run.count() > 0
-        self.empty.say("" if known else tr("No maps yet: train or predict first; series of the project can be plotted all the same."))
+        self.empty.say(
+            ""
+            if known
+            else tr("No maps yet: train or predict first; series of the project can be plotted all the same.")
+        )
         for widget in (self._run_label, self.run, self.add_button, self.held):
             widget.setVisible(known)
         self._show_run()
@@ -124,7 +134,7 @@ class MapsPage(Page):
         self.chart = SeriesChart("freshetMapsSeries", 220)
         self.chart.setVisible(False)
         self.body.addWidget(self.chart)
-        self.body.addStretch(1)
+        self.close_column()
 
     def _connect(self) -> None:
         self._runs.changed.connect(self.refresh)
@@ -153,7 +163,10 @@ class MapsPage(Page):
         if on:
             self._switch.use(self._tool)
             if not series_layers(QgsProject.instance()):
-                self.notice.say(tr("No layer with dates yet: add the maps of a run, or show a variable from the page Data."), "warning")
+                self.notice.say(
+                    tr("No layer with dates yet: add the maps of a run, or show a variable from the page Data."),
+                    "warning",
+                )
         else:
             self._switch.leave(self._tool)
 
@@ -184,4 +197,6 @@ def maps_of(run: RunFolder) -> list[Artifact]:
 def _dates_words(item: Artifact) -> str:
     if not item.dates:
         return tr("one map")
-    return tr("{count} maps, {first} to {last}").format(count=len(item.dates), first=item.dates[0][:10], last=item.dates[-1][:10])
+    return tr("{count} maps, {first} to {last}").format(
+        count=len(item.dates), first=item.dates[0][:10], last=item.dates[-1][:10]
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Optional
 
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QLineEdit, QWidget
@@ -87,11 +88,15 @@ class ModelPage(Page):
     def refresh(self) -> None:
         """Follow the datasets of the project."""
         self._summaries = {item.path: item for item in self._datasets.list()}
-        self.datasets.fill([(item.path, item.name, item.path == self._choice.dataset) for item in self._summaries.values()])
+        self.datasets.fill(
+            [(item.path, item.name, item.path == self._choice.dataset) for item in self._summaries.values()]
+        )
         if self._summaries and not self.datasets.ticked():
             self.datasets.tick((self._choice.dataset or next(iter(self._summaries)),))
         known = bool(self._summaries)
-        self.empty.say("" if known else tr("No dataset yet: build one on the page Data, or predict with a saved model (Load ...)."))
+        self.empty.say(
+            "" if known else tr("No dataset yet: build one on the page Data, or predict with a saved model (Load ...).")
+        )
         for part in self._parts:
             part.setVisible(known)
         self._follow_data()
@@ -179,14 +184,23 @@ class ModelPage(Page):
         self.cost.setObjectName("freshetModelCost")
         self.cost.setWordWrap(True)
         self.notice = Notice("freshetModelNotice")
-        self.train_button = button(tr("Train"), "freshetModelTrain", self.train, tr("Train in the background; QGIS stays free."))
+        self.train_button = button(
+            tr("Train"), "freshetModelTrain", self.train, tr("Train in the background; QGIS stays free.")
+        )
         name = QLabel(tr("Title"))
         name.setBuddy(self.title)
         self._title_row = QWidget()
         self._title_row.setLayout(row(name, self.title, self.train_button, stretch=False))
-        for widget in (self._training_heading, self.training, self._training_fold, self.cost, self.notice, self._title_row):
+        for widget in (
+            self._training_heading,
+            self.training,
+            self._training_fold,
+            self.cost,
+            self.notice,
+            self._title_row,
+        ):
             self.body.addWidget(widget)
-        self.body.addStretch(1)
+        self.close_column()
         self._parts = (
             self._task, self.shape, self._period_heading, self.periods, self._model_heading, self.family, self.about,
             self._options_place, self._training_heading, self.training, self._training_fold, self.cost, self._title_row,
@@ -224,18 +238,22 @@ class ModelPage(Page):
             self.target.addItem(f"{item.label or item.name} ({item.units})", item.name)
         self.target.setCurrentIndex(max(0, self.target.findData(before)))
         self.target.blockSignals(False)
-        self.inputs.fill([(v.name, f"{v.label or v.name} ({v.units})", v.role == "input") for v in first.variables if not v.static])
+        self.inputs.fill(
+            [(v.name, f"{v.label or v.name} ({v.units})", v.role == "input") for v in first.variables if not v.static]
+        )
         self.static.fill([(v.name, f"{v.label or v.name} ({v.units})", True) for v in first.variables if v.static])
         if first.path != self._leading:
             self._leading = first.path
             several = len(self.datasets.ticked()) > 1
-            dates = {} if several or first.steps < 3 else shares(parse_date(first.start), first.steps, first.step_seconds)
+            dates = (
+                {} if several or first.steps < 3 else shares(parse_date(first.start), first.steps, first.step_seconds)
+            )
             self.periods.set_dates(dates)
         self._check()
 
     def _show_family(self, *_: Any) -> None:
         found: Family = family(self.family.currentData())
-        self.about.setText(f"{found.summary} <a href='https://doi.org/{found.doi}'>{found.paper.split(':')[0]}</a>")
+        self.about.setText(f"{found.summary} <a href='https://doi.org/{found.doi}'>{short_citation(found.paper)}</a>")
         self.about.setToolTip(found.paper)
         self.about.setOpenExternalLinks(True)
         if self._options_fold is not None:
@@ -284,7 +302,9 @@ class ModelPage(Page):
             lacking = [name for name in (job.target, *job.inputs, *job.static) if name not in names]
             if lacking:
                 raise ConfigError(
-                    tr("The dataset '{name}' has no variable '{variable}'").format(name=summary.name, variable=lacking[0]),
+                    tr("The dataset '{name}' has no variable '{variable}'").format(
+                        name=summary.name, variable=lacking[0]
+                    ),
                     expected=", ".join(sorted(names)),
                     remedy=tr("Leave the variable out, or take a dataset that has it"),
                 )
@@ -311,3 +331,11 @@ class ModelPage(Page):
     def _suggested_title(self) -> str:
         first = self._summaries[self.datasets.ticked()[0]]
         return f"{self.target.currentText().split(' (')[0]}, {first.name}"
+
+
+def short_citation(paper: str) -> str:
+    """'Shi et al. (2015)' from the whole reference."""
+    year = re.search(r"\(\d{4}\)", paper)
+    authors = paper[: year.start()] if year else paper
+    several = authors.count(",") > 1
+    return f"{paper.split(',')[0]}{' et al.' if several else ''} {year.group(0) if year else ''}".strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from qgis.PyQt.QtCore import Qt
-from qgis.PyQt.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QFrame, QScrollArea, QSizePolicy, QSpacerItem, QVBoxLayout, QWidget
 
 from ..widgets import Notice
 
@@ -30,6 +30,10 @@ class Page(QScrollArea):
         self.empty = Notice(f"freshet{title}Empty")
         self.body.addWidget(self.empty)
         self.setWidget(inner)
+
+    def close_column(self) -> None:
+        """Keep the column at the top where nothing in it wants to grow; call it when everything is in."""
+        self.body.addItem(QSpacerItem(0, 0, QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Expanding))
 
     def release(self) -> None:
         """Let go of what outlives the page (map tools, connections); called once, before it is deleted."""

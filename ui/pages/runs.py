@@ -84,6 +84,7 @@ class RunsPage(Page):
         self._splitter.addWidget(self._details)
         self._splitter.setStretchFactor(1, 2)
         self.body.addWidget(self._splitter, 1)
+        self.close_column()
         column = QVBoxLayout(self._details)
         column.setContentsMargins(0, 0, 0, 0)
         self.title = heading("", "freshetRunsTitle")
@@ -112,10 +113,18 @@ class RunsPage(Page):
         self.cancel_button = button(
             tr("Cancel"), "freshetRunsCancel", self._cancel, tr("Ask this run to stop; what is finished stays.")
         )
-        self.maps_button = button(tr("Maps"), "freshetRunsMaps", self._to_maps, tr("Put the maps of this run into the project."))
-        self.why_button = button(tr("Why"), "freshetRunsWhy", lambda: self._choice.want_page("why"), tr("Show what drove a prediction."))
-        self.report_button = button(tr("Report"), "freshetRunsReport", self._open_report, tr("Open the report of this run."))
-        self.folder_button = button(tr("Folder"), "freshetRunsFolder", self._open_folder, tr("Open the folder of this run."))
+        self.maps_button = button(
+            tr("Maps"), "freshetRunsMaps", self._to_maps, tr("Put the maps of this run into the project.")
+        )
+        self.why_button = button(
+            tr("Why"), "freshetRunsWhy", lambda: self._choice.want_page("why"), tr("Show what drove a prediction.")
+        )
+        self.report_button = button(
+            tr("Report"), "freshetRunsReport", self._open_report, tr("Open the report of this run.")
+        )
+        self.folder_button = button(
+            tr("Folder"), "freshetRunsFolder", self._open_folder, tr("Open the folder of this run.")
+        )
         return row(self.cancel_button, self.maps_button, self.why_button, self.report_button, self.folder_button)
 
     # -- the list
@@ -235,7 +244,9 @@ def score_words(summary: RunSummary) -> str:
     values = {name: part.get("nse") for name, part in summary.scores.items()}
     if values.get("model") is None:
         return ""
-    others = ", ".join(f"{tr(n)} {number(values[n], 2)}" for n in ("persistence", "climatology") if values.get(n) is not None)
+    others = ", ".join(
+        f"{tr(n)} {number(values[n], 2)}" for n in ("persistence", "climatology") if values.get(n) is not None
+    )
     return f"NSE {number(values['model'], 3)}" + (f" ({others})" if others else "")
 
 
@@ -250,7 +261,9 @@ def _entry(summary: RunSummary) -> dict:
 
 def _epoch_words(values: dict) -> str:
     words = tr("Epoch {epoch}: training {train}, validation {validation}").format(
-        epoch=values["epoch"], train=number(values.get("train_loss"), 3), validation=number(values.get("validation_loss"), 3)
+        epoch=values["epoch"],
+        train=number(values.get("train_loss"), 3),
+        validation=number(values.get("validation_loss"), 3),
     )
     if values.get("validation_nse") is not None:
         words += f", NSE {number(values['validation_nse'], 3)}"

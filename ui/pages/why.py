@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Optional
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY, QgsProject, QgsCoordinateTransform
+from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsGeometry, QgsPointXY, QgsProject
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QRadioButton, QWidget
 
-from ...core.contracts import ConfigError, ExplainJob, FreshetError, RunFolder, RunState
+from ...core.contracts import ConfigError, ExplainJob, FreshetError, Grid, RunFolder, RunState
 from ...core.contracts.config import Rule
 from ...core.contracts.dates import format_step
 from ...core.contracts.model_card import read_card
@@ -20,11 +20,12 @@ from ..choice import Choice
 from ..forms import Form, config_fields
 from ..maptools import PointTool, PolygonTool, ToolSwitch
 from ..numbers import NumberEdit
-from ..series import point_in
+from ..series import crs_from, point_in
 from ..text import number, percent, tr
 from ..widgets import DateField, Notice, PathField, button, heading, narrow, row
 from .page import Page
 
+_LONGEST_LABEL = 20
 METHOD_FIELDS = ("method", "baseline", "steps", "device")
 
 
@@ -34,7 +35,13 @@ class WhyPage(Page):
     name = "why"
 
     def __init__(
-        self, datasets: Datasets, runs: Runs, choice: Choice, iface: Any = None, temporal: Any = None, parent: Optional[QWidget] = None
+        self,
+        datasets: Datasets,
+        runs: Runs,
+        choice: Choice,
+        iface: Any = None,
+        temporal: Any = None,
+        parent: Optional[QWidget] = None,
     ) -> None:
         super().__init__(parent)
         self._datasets, self._runs, self._choice, self._iface, self._temporal = datasets, runs, choice, iface, temporal
@@ -51,6 +58,8 @@ class WhyPage(Page):
         """The explanation as asked for; raises :class:`FreshetError` with the sentence to show."""
         summary: Optional[DatasetSummary] = self.dataset.currentData()
         cell = self.cell.isChecked()
+        if cell and summary is not None and self.x.text().strip() and self.y.text().strip():
+            Grid(**summary.grid).cell_at(self.x.value(), self.y.value())
         if not self.date.iso():
             raise ConfigError(tr("No date is chosen"), remedy=tr("Type the date of the prediction to explain"))
         return ExplainJob(
@@ -83,14 +92,20 @@ class WhyPage(Page):
     def refresh(self) -> None:
         """Follow runs and datasets."""
         runs = self._runs.runs()
-        _refill(self.model, [(i.title, str(RunFolder(i.path).model_file)) for i in runs if _has_model(i)] + [(tr("A model file ..."), "")])
+        _refill(
+            self.model,
+            [(i.title, str(RunFolder(i.path).model_file)) for i in runs if _has_model(i)]
+            + [(tr("A model file ..."), "")],
+        )
         _refill(self.dataset, [(item.name, item) for item in self._datasets.list()], self._choice.dataset)
         done = [(i.title, i.path) for i in runs if i.verb == "explain" and i.state is RunState.DONE]
         _refill(self.result, done, self._choice.run)
         for widget in (self._result_heading, self.result, self.maps_button):
             widget.setVisible(bool(done))
         known = self.dataset.count() > 0
-        self.empty.say("" if known else tr("Nothing to explain yet: train a model first, or add a dataset on the page Data."))
+        self.empty.say(
+            "" if known else tr("Nothing to explain yet: train a model first, or add a dataset on the page Data.")
+        )
         self._form_place.setVisible(known)
         self.explain_button.setVisible(known)
         self._follow_model()
@@ -119,7 +134,9 @@ class WhyPage(Page):
         self.model.setToolTip(tr("The trained run whose model is explained, or a model file."))
         self.dataset.setObjectName("freshetWhyDataset")
         self.dataset.setToolTip(tr("Dataset with the variables that the model needs."))
-        self.model_file = PathField("freshetWhyModelFile", tr("Saved model"), "open", tr("Freshet models (*.safetensors)"))
+        self.model_file = PathField(
+            "freshetWhyModelFile", tr("Saved model"), "open", tr("Freshet models (*.safetensors)")
+        )
         self.cell, self.area = QRadioButton(tr("cell")), QRadioButton(tr("polygon"))
         self.cell.setObjectName("freshetWhyCell")
         self.area.setObjectName("freshetWhyPolygon")
@@ -152,7 +169,10 @@ class WhyPage(Page):
         self.notice = Notice("freshetWhyNotice")
         self.body.addWidget(self.notice)
         self.explain_button = button(
-            tr("Explain"), "freshetWhyExplain", self.explain, tr("Find which variable, where and how many steps back drove it.")
+            tr("Explain"),
+            "freshetWhyExplain",
+            self.explain,
+            tr("Find which variable, where and how many steps back drove it."),
         )
         self.body.addLayout(row(self.explain_button))
 
@@ -163,7 +183,10 @@ class WhyPage(Page):
         self.result.setObjectName("freshetWhyResult")
         self.result.setToolTip(tr("Explanations that were made so far."))
         self.maps_button = button(
-            tr("Show heatmaps"), "freshetWhyMaps", self._add_maps, tr("One layer per variable, one frame per step back.")
+            tr("Show heatmaps"),
+            "freshetWhyMaps",
+            self._add_maps,
+            tr("One layer per variable, one frame per step back."),
         )
         self.words = QLabel()
         self.words.setObjectName("freshetWhyWords")
@@ -175,7 +198,7 @@ class WhyPage(Page):
         for widget in (self.words, self.bridge, self.steps):
             widget.setVisible(False)
             self.body.addWidget(widget)
-        self.body.addStretch(1)
+        self.close_column()
 
     def _connect(self) -> None:
         self._runs.changed.connect(self.refresh)
@@ -203,7 +226,9 @@ class WhyPage(Page):
         """Take a point of the map (in its CRS) as the cell to explain."""
         inside = self._to_dataset(point)
         if inside is None:
-            self.notice.say(tr("The point cannot be brought into the CRS of the dataset: check the CRS of the map."), "error")
+            self.notice.say(
+                tr("The point cannot be brought into the CRS of the dataset: check the CRS of the map."), "error"
+            )
             return
         self.x.set_value(round(inside.x(), 7))
         self.y.set_value(round(inside.y(), 7))
@@ -215,7 +240,9 @@ class WhyPage(Page):
         transform = QgsCoordinateTransform(self._map_crs(), self._dataset_crs(), QgsProject.instance())
         moved = QgsGeometry(polygon)
         if self._map_crs() != self._dataset_crs() and (not transform.isValid() or moved.transform(transform) != 0):
-            self.notice.say(tr("The polygon cannot be brought into the CRS of the dataset: check the CRS of the map."), "error")
+            self.notice.say(
+                tr("The polygon cannot be brought into the CRS of the dataset: check the CRS of the map."), "error"
+            )
             return
         self._polygon = moved.asWkt(8)
         self.notice.clear_text()
@@ -227,7 +254,7 @@ class WhyPage(Page):
 
     def _dataset_crs(self) -> QgsCoordinateReferenceSystem:
         summary: Optional[DatasetSummary] = self.dataset.currentData()
-        return QgsCoordinateReferenceSystem.fromUserInput(str(summary.grid.get("crs", ""))) if summary else self._map_crs()
+        return crs_from(str(summary.grid.get("crs", ""))) if summary else self._map_crs()
 
     def _to_dataset(self, point: QgsPointXY) -> Optional[QgsPointXY]:
         return point_in(point, self._map_crs(), self._dataset_crs(), QgsProject.instance())
@@ -237,7 +264,9 @@ class WhyPage(Page):
         self.x.setEnabled(cell)
         self.y.setEnabled(cell)
         corners = self._polygon.count(",")
-        drawn = tr("Polygon of {corners} corners").format(corners=corners) if self._polygon else tr("No polygon drawn yet")
+        drawn = (
+            tr("Polygon of {corners} corners").format(corners=corners) if self._polygon else tr("No polygon drawn yet")
+        )
         self.place.setText("" if cell else drawn)
         self.place.setVisible(not cell)
         if self.pick_button.isChecked():
@@ -305,11 +334,16 @@ class WhyPage(Page):
         units = str(found.get("units", ""))
         self.bridge.show_data(
             BridgeData(
-                found["baseline_prediction"], found["prediction"], found["variables"], units,
-                tr("prediction ({units})").format(units=units or "-"), found.get("residual", 0.0),
+                found["baseline_prediction"],
+                found["prediction"],
+                _named(found, found["variables"]),
+                units,
+                f"{found.get('target_label') or tr('prediction')} ({units or '-'})",
+                found.get("residual", 0.0),
             )  # fmt: skip
         )
-        self.steps.show_data(StepsData(found.get("by_step_back", {}), units, _step_word(found)))
+        by_step = _named(found, found.get("by_step_back", {}))
+        self.steps.show_data(StepsData(by_step, found.get("steps_back") or [], units, _step_word(found)))
 
     def _add_maps(self) -> None:
         try:
@@ -330,14 +364,26 @@ def read_attribution(run: RunFolder) -> Optional[dict[str, Any]]:
 
 def answer_words(found: dict[str, Any]) -> str:
     """The answer as a sentence, with the residual of completeness."""
-    units = found.get("units") or "-"
+    units = "" if found.get("units") in (None, "", "-") else " " + found["units"]
     strongest = max(found["variables"].items(), key=lambda item: abs(item[1]), default=("-", 0.0))
-    words = tr("{date}: {prediction} {units}, against {baseline} for the baseline. Strongest: {name}, {value}.").format(
+    words = tr("{date}: {prediction}{units}, against {baseline}{units} for the baseline. Strongest: {name}, {value}.").format(
         date=str(found.get("date", ""))[:16], prediction=number(found["prediction"], 3), units=units,
-        baseline=number(found["baseline_prediction"], 3), name=strongest[0], value=f"{strongest[1]:+.3g}",
+        baseline=number(found["baseline_prediction"], 3), name=found.get("labels", {}).get(strongest[0], strongest[0]), value=f"{strongest[1]:+.3g}{units}",
     )  # fmt: skip
+    if found.get("observed") is not None:
+        words += " " + tr("Observed: {value}{units}.").format(value=number(found["observed"], 3), units=units)
     share = found.get("residual_share")
-    return words + (" " + tr("Not accounted for: {share}.").format(share=percent(abs(share))) if share is not None else "")
+    return words + (
+        " " + tr("Not accounted for: {share}.").format(share=percent(abs(share))) if share is not None else ""
+    )
+
+
+def _named(found: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """``values`` under the labels of the variables, where these are short enough for an axis."""
+    labels = found.get("labels", {})
+    return {
+        labels[name] if len(labels.get(name, "")) in range(1, _LONGEST_LABEL) else name: v for name, v in values.items()
+    }
 
 
 def _step_word(found: dict[str, Any]) -> str:
@@ -347,7 +393,9 @@ def _step_word(found: dict[str, Any]) -> str:
 
 
 def _has_model(item: Any) -> bool:
-    return item.verb in ("train", "finetune") and item.state is RunState.DONE and RunFolder(item.path).model_file.is_file()
+    return (
+        item.verb in ("train", "finetune") and item.state is RunState.DONE and RunFolder(item.path).model_file.is_file()
+    )
 
 
 def _refill(combo: QComboBox, entries: list, wanted: Any = None) -> None:

@@ -14,7 +14,17 @@ from .netcdf import NetcdfSource, map_variables, open_netcdf
 from .paths import SourcePath, parse_source, require
 from .raster import RasterSource
 
-__all__ = ["KINDS", "SUPPORTED_CALENDARS", "Kind", "Source", "SourcePath", "open_source", "parse_source", "say_date", "source_overview"]
+__all__ = [
+    "KINDS",
+    "SUPPORTED_CALENDARS",
+    "Kind",
+    "Source",
+    "SourcePath",
+    "open_source",
+    "parse_source",
+    "say_date",
+    "source_overview",
+]
 
 
 class Kind(NamedTuple):
@@ -36,7 +46,8 @@ KINDS: tuple[Kind, ...] = (
 def open_source(config: SourceConfig) -> Source:
     """Open the source of a variable: dates and grid are read, no values yet. Close it, or use it in ``with``.
 
-    Raises :class:`DataError` where the file is missing or unreadable, has no dates, no CRS, no regular grid or no such variable.
+    Raises :class:`DataError` where the file is missing or unreadable, has no dates, no CRS, no regular grid or no
+    such variable.
     """
     place = parse_source(config.path)
     require(place, config.variable)
@@ -45,7 +56,9 @@ def open_source(config: SourceConfig) -> Source:
 
 
 def source_overview(path: str, layer: str = "", role: str = "input") -> dict[str, Any]:
-    """What a path holds, as plain values: kind, variables (NetCDF), grid, dates, step, unit. Raises as :func:`open_source`."""
+    """What a path holds, as plain values: kind, variables (NetCDF), grid, dates, step, unit. Raises as
+    :func:`open_source`.
+    """
     place = parse_source(path)
     require(place, path)
     overview: dict[str, Any] = {"path": place.path, "layer": layer or place.layer, "variables": []}
@@ -58,9 +71,19 @@ def source_overview(path: str, layer: str = "", role: str = "input") -> dict[str
     with open_source(SourceConfig(variable="source", path=path, layer=layer, role=role)) as source:
         grid = source.grid
         overview.update(
-            kind=source.kind, crs=grid.crs, columns=grid.columns, rows=grid.rows, cell_x=grid.cell_x, cell_y=grid.cell_y,
-            extent=list(grid.extent), units=source.units, calendar=source.calendar, steps=len(source.times),
-            step_seconds=source.step_seconds, notes=list(source.notes),
-            start=say_date(source.times[0]) if len(source.times) else "", end=say_date(source.times[-1]) if len(source.times) else "",
-        )  # fmt: skip
+            kind=source.kind,
+            crs=grid.crs,
+            columns=grid.columns,
+            rows=grid.rows,
+            cell_x=grid.cell_x,
+            cell_y=grid.cell_y,
+            extent=list(grid.extent),
+            units=source.units,
+            calendar=source.calendar,
+            steps=len(source.times),
+            step_seconds=source.step_seconds,
+            notes=list(source.notes),
+            start=say_date(source.times[0]) if len(source.times) else "",
+            end=say_date(source.times[-1]) if len(source.times) else "",
+        )
     return overview

@@ -73,14 +73,19 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Maps ``start`` to ``stop`` (exclusive) in the order of ``times``: float32 (n, rows, columns) of ``grid``, NaN where missing."""
+        """Maps ``start`` to ``stop`` (exclusive) in the order of ``times``: float32 (n, rows, columns) of ``grid``,
+        NaN where missing.
+        """
 
     def verify(self) -> Iterator[int]:
-        """Look at every file before anything is computed; yields how many are done. Raises :class:`DataError` that names the file."""
+        """Look at every file before anything is computed; yields how many are done. Raises :class:`DataError` that
+        names the file.
+        """
         return iter(())
 
     def crop(self, extent: tuple[float, float, float, float], margin: int = 4) -> None:
-        """Read only the cells within ``extent`` (west, south, east, north in the CRS of ``grid``) and ``margin`` cells around it.
+        """Read only the cells within ``extent`` (west, south, east, north in the CRS of ``grid``) and ``margin``
+        cells around it.
 
         Call once. Raises ValueError where the extent lies outside.
         """
@@ -94,12 +99,18 @@ class Source(abc.ABC):
             raise ValueError("the extent lies outside the source")
         self.window = Window(first_row, first_column, last_row - first_row, last_column - first_column)
         self.grid = Grid(
-            grid.crs, grid.west + first_column * grid.cell_x, grid.north - first_row * grid.cell_y, grid.cell_x, grid.cell_y,
-            self.window.columns, self.window.rows,
-        )  # fmt: skip
+            grid.crs,
+            grid.west + first_column * grid.cell_x,
+            grid.north - first_row * grid.cell_y,
+            grid.cell_x,
+            grid.cell_y,
+            self.window.columns,
+            self.window.rows,
+        )
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close what is open. Folders open nothing for long."""
+        return
 
     def __enter__(self) -> Source:
         return self
@@ -135,7 +146,9 @@ def say_date(moment: np.datetime64) -> str:
 
 
 def clean(values: np.ndarray, config: SourceConfig) -> np.ndarray:
-    """float32 copy with NaN for NaN, infinity, fills of 1e20 and above, and ``config.nodata``. Declared nodata is the reader's part."""
+    """float32 copy with NaN for NaN, infinity, fills of 1e20 and above, and ``config.nodata``. Declared nodata is the
+    reader's part.
+    """
     values = np.ma.filled(np.ma.asarray(values).astype(np.float64 if values.dtype.itemsize > 4 else np.float32), np.nan)
     missing = ~(np.abs(values) < FILL_LIMIT)
     if config.nodata is not None:
@@ -146,7 +159,9 @@ def clean(values: np.ndarray, config: SourceConfig) -> np.ndarray:
 
 
 def counted_times(config: SourceConfig, count: int) -> Optional[np.ndarray]:
-    """Dates from the job's first date and step, for a source without dates of its own; None where the job does not give both."""
+    """Dates from the job's first date and step, for a source without dates of its own; None where the job does not
+    give both.
+    """
     from ...contracts.dates import parse_date
 
     if not config.start or config.step_hours is None:
@@ -166,7 +181,9 @@ def no_crs(name: str, path: str) -> DataError:
 
 
 def _step(times: np.ndarray, config: Config) -> float:
-    """Step of regular dates with or without gaps; :class:`DataError` for irregular ones or a single date without a step."""
+    """Step of regular dates with or without gaps; :class:`DataError` for irregular ones or a single date without a
+    step.
+    """
     name = config.variable
     if len(times) == 1:
         if config.step_hours is None:

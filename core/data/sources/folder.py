@@ -21,13 +21,16 @@ from .raster import open_raster, raster_grid, read_bands
 
 _THREADS = 2
 _CODES = {
-    "Y": r"\d{4}", "y": r"\d{2}", "m": r"\d{1,2}", "d": r"\d{1,2}", "H": r"\d{2}", "M": r"\d{2}", "S": r"\d{2}", "j": r"\d{3}",
+    "Y": r"\d{4}", "y": r"\d{2}", "m": r"\d{1,2}", "d": r"\d{1,2}", "H": r"\d{2}",
+    "M": r"\d{2}", "S": r"\d{2}", "j": r"\d{3}",
     "b": r"[A-Za-z]{3}", "B": r"[A-Za-z]+", "%": "%",
 }  # fmt: skip
 
 
 class FolderSource(Source):
-    """A folder, with its sub-folders, of rasters whose names hold the date. All have one grid; the first band is read."""
+    """A folder, with its sub-folders, of rasters whose names hold the date. All have one grid; the first band is
+    read.
+    """
 
     kind = "folder"
 
@@ -88,21 +91,26 @@ class FolderSource(Source):
             if counted is None:
                 raise self._undated(files[0])
             self.notes.append(
-                f"'{self.name}': the files have no dates in their names; they are counted, in the order of their names, from "
+                f"'{self.name}': the files have no dates in their names; they are counted, by their names, from "
                 f"{self.config.start} in steps of {self.config.step_hours:g} h."
             )
             return files, counted
         undated = [path.name for path, date in zip(files, found) if date is None]
         if undated:
             shown = ", ".join(undated[:3]) + (", ..." if len(undated) > 3 else "")
-            self.notes.append(f"'{self.name}': {len(undated)} of {len(files)} rasters have no date in their names and are left out: {shown}.")
+            self.notes.append(
+                f"'{self.name}': {len(undated)} of {len(files)} rasters have no date in their names "
+                f"and are left out: {shown}."
+            )
         kept = [(path, date) for path, date in zip(files, found) if date is not None]
         return [path for path, _ in kept], np.array([date for _, date in kept], dtype="datetime64[s]")
 
     def _undated(self, example: Path) -> DataError:
         return DataError(
             f"'{self.name}': no file name in the folder holds a date",
-            expected=f"names that fit {self.config.date_pattern!r}" if self.config.date_pattern else "names such as rain_1995-02-01.tif",
+            expected=f"names that fit {self.config.date_pattern!r}"
+            if self.config.date_pattern
+            else "names such as rain_1995-02-01.tif",
             got=example.name,
             remedy="Give a date pattern such as %Y%m%d, or the first date and the step",
         )
@@ -157,4 +165,6 @@ def _alike(one: Grid, other: Grid) -> bool:
 
 
 def _say(grid: Grid) -> str:
-    return f"{grid.columns} x {grid.rows} cells of {grid.cell_x:g} x {grid.cell_y:g} from ({grid.west:g}, {grid.north:g})"
+    return (
+        f"{grid.columns} x {grid.rows} cells of {grid.cell_x:g} x {grid.cell_y:g} from ({grid.west:g}, {grid.north:g})"
+    )

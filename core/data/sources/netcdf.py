@@ -12,11 +12,23 @@ from ...contracts.grid import Grid
 from .base import SUPPORTED_CALENDARS, Source, clean, counted_times, no_crs
 from .paths import SourcePath
 
-_CALENDARS = {"": "standard", "gregorian": "standard", "proleptic_gregorian": "standard", "365_day": "noleap", "366_day": "all_leap"}
+_CALENDARS = {
+    "": "standard",
+    "gregorian": "standard",
+    "proleptic_gregorian": "standard",
+    "365_day": "noleap",
+    "366_day": "all_leap",
+}
 _AXES = {
     "T": ({"time"}, {"time", "t", "valid_time", "date", "datetime"}),
-    "Y": ({"latitude", "projection_y_coordinate", "grid_latitude"}, {"y", "lat", "latitude", "northing", "north", "rlat", "yc", "nav_lat"}),
-    "X": ({"longitude", "projection_x_coordinate", "grid_longitude"}, {"x", "lon", "longitude", "easting", "east", "rlon", "xc", "nav_lon"}),
+    "Y": (
+        {"latitude", "projection_y_coordinate", "grid_latitude"},
+        {"y", "lat", "latitude", "northing", "north", "rlat", "yc", "nav_lat"},
+    ),
+    "X": (
+        {"longitude", "projection_x_coordinate", "grid_longitude"},
+        {"x", "lon", "longitude", "easting", "east", "rlon", "xc", "nav_lon"},
+    ),
 }
 _DEGREES = ("degree", "degrees")
 
@@ -66,7 +78,9 @@ class NetcdfSource(Source):
         except (OSError, RuntimeError) as error:
             raise _unreadable(self._place.path, self.name, error) from error
         kept = [name for name in names if name in pick]
-        values = np.ma.asarray(raw).transpose([kept.index(name) for name in (self._time, self._y, self._x) if name in kept])
+        values = np.ma.asarray(raw).transpose(
+            [kept.index(name) for name in (self._time, self._y, self._x) if name in kept]
+        )
         values = clean(values if self._time else values[None], self.config)
         values = values[:, ::-1] if self._south_up else values
         return values[:, :, columns - low]
@@ -76,7 +90,9 @@ class NetcdfSource(Source):
         if wanted in there or (not wanted and len(there) == 1):
             return wanted or there[0]
         raise DataError(
-            f"'{self.name}': the file has no variable '{wanted}'" if wanted else f"'{self.name}': the file holds several variables, or none",
+            f"'{self.name}': the file has no variable '{wanted}'"
+            if wanted
+            else f"'{self.name}': the file holds several variables, or none",
             expected=", ".join(there) or "a variable with two dimensions in space",
             got=self._place.path,
             remedy="Choose one of these as 'variable in the file'" if there else "Choose another file",
@@ -157,7 +173,11 @@ class NetcdfSource(Source):
             if np.all(np.isfinite(starts)) and np.any(starts != values):
                 self.notes.append(f"'{self.name}': steps begin where their time bounds begin.")
                 values = starts
-        return _decode(values, units, calendar or "standard", self.name) if self.calendar in SUPPORTED_CALENDARS else values
+        return (
+            _decode(values, units, calendar or "standard", self.name)
+            if self.calendar in SUPPORTED_CALENDARS
+            else values
+        )
 
 
 def open_netcdf(path: str, name: str) -> Any:
@@ -173,7 +193,9 @@ def open_netcdf(path: str, name: str) -> Any:
 def map_variables(handle: Any) -> list[str]:
     """Names of the variables that hold maps: at least two dimensions, not coordinates or bounds."""
     bounds = {str(getattr(variable, "bounds", "")) for variable in handle.variables.values()}
-    listed = {name for variable in handle.variables.values() for name in str(getattr(variable, "coordinates", "")).split()}
+    listed = {
+        name for variable in handle.variables.values() for name in str(getattr(variable, "coordinates", "")).split()
+    }
     places = listed | bounds | _AXES["X"][1] | _AXES["Y"][1]
     return [
         name for name, variable in handle.variables.items()
@@ -196,7 +218,11 @@ def _is_axis(handle: Any, dimension: str, axis: str) -> bool:
 def _coordinate(handle: Any, dimension: str, name: str) -> np.ndarray:
     values = np.ma.filled(handle.variables[dimension][:].astype(np.float64), np.nan)
     if len(values) < 2 or not np.all(np.isfinite(values)):
-        raise DataError(f"'{name}': the coordinate '{dimension}' is not complete", expected="at least two finite values", remedy="Mend the file")
+        raise DataError(
+            f"'{name}': the coordinate '{dimension}' is not complete",
+            expected="at least two finite values",
+            remedy="Mend the file",
+        )
     return values
 
 
@@ -257,12 +283,18 @@ def _decode(values: np.ndarray, units: str, calendar: str, name: str) -> np.ndar
         exact = np.array(texts, dtype="datetime64[us]").astype(np.int64)
     except (ValueError, TypeError, OverflowError, AttributeError) as error:
         raise DataError(
-            f"'{name}': the time coordinate cannot be read", expected="'days since 1990-01-01' or the like", got=units, remedy="Mend the file"
+            f"'{name}': the time coordinate cannot be read",
+            expected="'days since 1990-01-01' or the like",
+            got=units,
+            remedy="Mend the file",
         ) from error
     return np.round(exact / 1e6).astype(np.int64).astype("datetime64[s]")
 
 
 def _unreadable(path: str, name: str, error: BaseException) -> DataError:
     return DataError(
-        f"'{name}': the NetCDF file cannot be read", expected="a complete NetCDF file", got=f"{path} ({error})", remedy="Replace this file"
+        f"'{name}': the NetCDF file cannot be read",
+        expected="a complete NetCDF file",
+        got=f"{path} ({error})",
+        remedy="Replace this file",
     )

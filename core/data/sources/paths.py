@@ -10,13 +10,29 @@ from urllib.parse import unquote, urlsplit
 from ...contracts.errors import DataError
 
 NETCDF_SUFFIXES = (".nc", ".nc4", ".cdf", ".netcdf")
-RASTER_SUFFIXES = (".tif", ".tiff", ".gtiff", ".asc", ".vrt", ".img", ".map", ".bil", ".flt", ".sdat", ".grd", ".jp2", ".png")
+RASTER_SUFFIXES = (
+    ".tif",
+    ".tiff",
+    ".gtiff",
+    ".asc",
+    ".vrt",
+    ".img",
+    ".map",
+    ".bil",
+    ".flt",
+    ".sdat",
+    ".grd",
+    ".jp2",
+    ".png",
+)
 _SUBDATASET = re.compile(r"^(NETCDF|HDF5|HDF4_EOS|HDF4_SDS|GPKG|GTIFF_DIR|ZARR):(.+)$", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class SourcePath:
-    """``path`` is the file or folder; ``layer`` the NetCDF variable named in it, or empty; ``gdal`` a name for GDAL alone, or empty."""
+    """``path`` is the file or folder; ``layer`` the NetCDF variable named in it, or empty; ``gdal`` a name for GDAL
+    alone, or empty.
+    """
 
     path: str
     layer: str = ""
@@ -34,8 +50,9 @@ class SourcePath:
 
 
 def parse_source(text: str) -> SourcePath:
-    """Take a source apart. Understood are plain paths, ``file://`` addresses, ``NETCDF:"path":variable``, other GDAL sub-dataset names,
-    and the suffixes that QGIS appends (``|layername=...``, ``|option:...``). A file whose real name holds a ``|`` wins over the suffix.
+    """Take a source apart. Understood are plain paths, ``file://`` addresses, ``NETCDF:"path":variable``, other GDAL
+    sub-dataset names, and the suffixes that QGIS appends (``|layername=...``, ``|option:...``). A file whose real
+    name holds a ``|`` wins over the suffix.
     """
     text = text.strip()
     if text.lower().startswith("file://"):
@@ -64,7 +81,9 @@ def require(source: SourcePath, variable: str) -> None:
 
 
 def _netcdf(rest: str) -> SourcePath:
-    """Path and variable of what follows ``NETCDF:``; quotes around the path are GDAL's, quotes within it belong to it."""
+    """Path and variable of what follows ``NETCDF:``; quotes around the path are GDAL's, quotes within it belong to
+    it.
+    """
     if rest.startswith('"') and '"' in rest[1:]:
         path, _, layer = rest[1:].rpartition('"')
         return SourcePath(path, layer.lstrip(":").lstrip("/"))

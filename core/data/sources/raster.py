@@ -71,10 +71,12 @@ class RasterSource(Source):
                     f"'{self.name}': the {count} band{'s' if count > 1 else ''} of the raster have no dates",
                     expected="a date in each band's description or metadata (TIME), or the first date and the step",
                     got=self._place.path,
-                    remedy="Give the first date and the step of this source; a map that does not change takes the role 'static'",
+                    remedy="Give its first date and step; a map that does not change takes the role 'static'",
                 )
             times = counted
-            self.notes.append(f"'{self.name}': dates are counted from {self.config.start} in steps of {self.config.step_hours:g} h.")
+            self.notes.append(
+                f"'{self.name}': dates are counted from {self.config.start} in steps of {self.config.step_hours:g} h."
+            )
         else:
             undated = [band for band, date in enumerate(found, 1) if date is None]
             raise DataError(
@@ -123,7 +125,9 @@ def unreadable(path: str, name: str, error: BaseException) -> DataError:
 
 
 def raster_grid(handle: Any, name: str) -> Grid:
-    """North-up grid of an open raster; south-up ones are turned on reading. Refuses rasters without CRS and rotated ones."""
+    """North-up grid of an open raster; south-up ones are turned on reading. Refuses rasters without CRS and rotated
+    ones.
+    """
     transform = handle.transform
     if handle.crs is None:
         raise no_crs(name, handle.name)
@@ -139,7 +143,9 @@ def raster_grid(handle: Any, name: str) -> Grid:
 
 
 def read_bands(handle: Any, bands: list[int], window: Optional[Window], config: SourceConfig, name: str) -> np.ndarray:
-    """Bands of an open raster: float32 (n, rows, columns), north first, declared nodata, masks and fills as NaN, scale and offset applied."""
+    """Bands of an open raster: float32 (n, rows, columns), north first, declared nodata, masks and fills as NaN,
+    scale and offset applied.
+    """
     from rasterio.errors import RasterioError
     from rasterio.windows import Window as RasterWindow
 

@@ -23,7 +23,19 @@ def random_maps(steps: int = 5, rows: int = ROWS, columns: int = COLUMNS, seed: 
     return np.random.default_rng(seed).uniform(0, 20, size=(steps, rows, columns)).astype(np.float32)
 
 
-def write_tif(path: Path, maps, *, crs="EPSG:3035", west=WEST, north=NORTH, cell=CELL, nodata=-9999.0, descriptions=(), south_up=False, **changes):
+def write_tif(
+    path: Path,
+    maps,
+    *,
+    crs="EPSG:3035",
+    west=WEST,
+    north=NORTH,
+    cell=CELL,
+    nodata=-9999.0,
+    descriptions=(),
+    south_up=False,
+    **changes,
+):
     """A GeoTIFF of maps (bands, rows, columns) or (rows, columns), north first."""
     maps = np.atleast_3d(maps) if np.ndim(maps) < 2 else np.asarray(maps)
     maps = maps[None] if maps.ndim == 2 else maps
@@ -31,11 +43,24 @@ def write_tif(path: Path, maps, *, crs="EPSG:3035", west=WEST, north=NORTH, cell
     transform = Affine(cell, 0, west, 0, -cell, north)
     if south_up:
         transform, maps = Affine(cell, 0, west, 0, cell, north - cell * maps.shape[1]), maps[:, ::-1]
-    values = np.where(np.isnan(maps), nodata, maps) if np.issubdtype(maps.dtype, np.floating) and nodata is not None else maps
+    values = (
+        np.where(np.isnan(maps), nodata, maps)
+        if np.issubdtype(maps.dtype, np.floating) and nodata is not None
+        else maps
+    )
     with rasterio.open(
-        path, "w", driver="GTiff", width=maps.shape[2], height=maps.shape[1], count=len(maps), dtype=maps.dtype, crs=crs,
-        transform=transform, nodata=nodata, **changes,
-    ) as handle:  # fmt: skip
+        path,
+        "w",
+        driver="GTiff",
+        width=maps.shape[2],
+        height=maps.shape[1],
+        count=len(maps),
+        dtype=maps.dtype,
+        crs=crs,
+        transform=transform,
+        nodata=nodata,
+        **changes,
+    ) as handle:
         handle.write(values.astype(maps.dtype))
         for band, text in enumerate(descriptions, 1):
             handle.set_band_description(band, text)
@@ -50,9 +75,20 @@ def write_folder(folder: Path, maps: np.ndarray, start=START, **options) -> Path
 
 
 def write_netcdf(
-    path: Path, variables: dict, *, order=("time", "y", "x"), step_hours=24.0, start="2001-02-27", calendar="standard", crs="EPSG:3035",
-    south_up=False, cell=CELL, times=None, west=WEST, attributes=None,
-):  # fmt: skip
+    path: Path,
+    variables: dict,
+    *,
+    order=("time", "y", "x"),
+    step_hours=24.0,
+    start="2001-02-27",
+    calendar="standard",
+    crs="EPSG:3035",
+    south_up=False,
+    cell=CELL,
+    times=None,
+    west=WEST,
+    attributes=None,
+):
     """A CF NetCDF file of variables (time, y, x), north first, stored in ``order``."""
     first = next(iter(variables.values()))
     steps, rows, columns = first.shape
@@ -71,14 +107,16 @@ def write_netcdf(
         for name, values in variables.items():
             variable = handle.createVariable(name, "f4", order, fill_value=-9999.0)
             variable.setncatts({"units": "mm d-1", "grid_mapping": "crs", **(attributes or {})})
-            stored = np.where(np.isnan(values), -9999.0, values)[:, ::-1 if south_up else 1]
+            stored = np.where(np.isnan(values), -9999.0, values)[:, :: -1 if south_up else 1]
             variable[:] = stored.transpose([("time", "y", "x").index(axis) for axis in order])
     return path
 
 
 def source(path, variable="rain", **options) -> SourceConfig:
     """A source of precipitation in mm/d."""
-    return SourceConfig(**{"variable": variable, "path": str(path), "quantity": "precipitation", "units": "mm/d", **options})
+    return SourceConfig(
+        **{"variable": variable, "path": str(path), "quantity": "precipitation", "units": "mm/d", **options}
+    )
 
 
 def job(tmp_path: Path, *sources: SourceConfig, **options) -> PrepareJob:

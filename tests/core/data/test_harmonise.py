@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from source_files import random_maps
 
-from freshet.core.contracts.config import Config  # noqa: F401  (the package is registered by conftest)
 from freshet.core.contracts.dataset_job import GridConfig
 from freshet.core.contracts.errors import DataError
 from freshet.core.contracts.grid import Grid
 from freshet.core.data.clock import gather
 from freshet.core.data.harmonise import Regridder, resolve_grid, same_grid, shared_share
+
+from .source_files import random_maps
 
 COARSE = Grid("EPSG:3035", 4_000_000.0, 3_000_000.0, 4000.0, 4000.0, 5, 4)
 FINE = Grid("EPSG:3035", 4_000_000.0, 3_000_000.0, 1000.0, 1000.0, 20, 16)
@@ -36,7 +36,9 @@ def test_conservative_equals_block_means_and_keeps_the_volume():
 def test_conservative_weights_by_area_where_cells_do_not_nest():
     target = Grid("EPSG:3035", 4_000_500.0, 3_000_000.0, 1500.0, 1000.0, 2, 1)
     maps = np.arange(20, dtype=np.float32)[None, None].repeat(16, axis=1)
-    np.testing.assert_allclose(Regridder(FINE, target, "conservative")(maps)[0, 0], [(0.5 * 0 + 1) / 1.5, (2 + 0.5 * 3) / 1.5], rtol=1e-6)
+    np.testing.assert_allclose(
+        Regridder(FINE, target, "conservative")(maps)[0, 0], [(0.5 * 0 + 1) / 1.5, (2 + 0.5 * 3) / 1.5], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("method", ["nearest", "conservative", "average", "mode"])
@@ -85,7 +87,9 @@ def test_mode_takes_the_most_frequent_class():
     assert result[0, 0] == 3.0 and result[1, 1] == 12.0 and set(np.unique(result)) == {3.0, 12.0}
 
 
-@pytest.mark.parametrize(("method", "tolerance"), [("nearest", 0.011), ("bilinear", 0.011), ("average", 0.011), ("conservative", 0.011)])
+@pytest.mark.parametrize(
+    ("method", "tolerance"), [("nearest", 0.011), ("bilinear", 0.011), ("average", 0.011), ("conservative", 0.011)]
+)
 def test_between_two_crs_a_field_of_longitudes_stays_in_place(method, tolerance):
     from rasterio.warp import transform
 
@@ -97,12 +101,35 @@ def test_between_two_crs_a_field_of_longitudes_stays_in_place(method, tolerance)
     assert np.abs(result - expected).max() < tolerance
 
 
+def test_between_two_crs_missing_cells_lend_nothing_and_modes_stay_classes():
+    maps = np.full((1, *DEGREES.shape), 7.0, dtype=np.float32)
+    maps[0, :, :30] = np.nan
+    result = Regridder(DEGREES, METRES, "average")(maps)[0]
+    nearest = Regridder(DEGREES, METRES, "nearest")(maps)[0]
+    assert set(np.unique(result[np.isfinite(result)])) == {7.0} and 0 < np.isnan(result).sum() < result.size
+    assert (np.isnan(result) != np.isnan(nearest)).mean() < 0.1
+    classes = np.where(np.arange(60) < 30, 3.0, 11.0)[None, None].repeat(50, axis=1)
+    regrid = Regridder(DEGREES, METRES, "mode")
+    assert regrid.method == "mode" and set(np.unique(regrid(classes))) == {3.0, 11.0}
+
+
 def test_target_cells_beyond_the_source_are_missing():
     moved = Grid("EPSG:3035", 4_010_000.0, 3_000_000.0, 4000.0, 4000.0, 5, 4)
     for method in ("nearest", "bilinear", "cubic", "average"):
         result = Regridder(COARSE, moved, method)(random_maps(1, 4, 5))[0]
         assert np.isfinite(result[:, :2]).all() and np.isnan(result[:, 3:]).all(), method
     assert shared_share(COARSE, moved) == pytest.approx(0.5)
+
+
+def test_a_world_map_covers_a_projected_basin_and_the_other_way_round():
+    world = Grid("EPSG:4326", -180.0, 90.0, 0.5, 0.5, 720, 360)
+    assert shared_share(world, METRES) == 1.0
+    assert 0 < shared_share(METRES, world) < 0.01
+    assert shared_share(Grid("EPSG:4326", 100.0, -20.0, 0.5, 0.5, 10, 10), METRES) == 0.0
+    latitudes = np.meshgrid(*world.centres())[1].astype(np.float32)[None]
+    assert (
+        47.0 < Regridder(world, METRES, "nearest")(latitudes).min() and Regridder(world, METRES, "bilinear").ratio < 0.2
+    )
 
 
 def test_grids_are_the_same_within_a_hundredth_of_a_cell():
@@ -128,10 +155,16 @@ class _Fake:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        (dict(like="a"), COARSE),
-        (dict(like="a", resolution=1000.0), FINE),
-        (dict(like="a", extent=(4_005_000.0, 2_993_000.0, 4_009_000.0, 2_999_000.0)), Grid("EPSG:3035", 4_004_000.0, 3e6, 4000.0, 4000.0, 2, 2)),
-        (dict(crs="EPSG:3035", resolution=2000.0, extent=(4e6, 2.99e6, 4.01e6, 3e6)), Grid("EPSG:3035", 4e6, 3e6, 2000.0, 2000.0, 5, 5)),
+        ({"like": "a"}, COARSE),
+        ({"like": "a", "resolution": 1000.0}, FINE),
+        (
+            {"like": "a", "extent": (4_005_000.0, 2_993_000.0, 4_009_000.0, 2_999_000.0)},
+            Grid("EPSG:3035", 4_004_000.0, 3e6, 4000.0, 4000.0, 2, 2),
+        ),
+        (
+            {"crs": "EPSG:3035", "resolution": 2000.0, "extent": (4e6, 2.99e6, 4.01e6, 3e6)},
+            Grid("EPSG:3035", 4e6, 3e6, 2000.0, 2000.0, 5, 5),
+        ),
     ],
 )
 def test_the_common_grid_follows_the_job(config, expected):
@@ -140,7 +173,10 @@ def test_the_common_grid_follows_the_job(config, expected):
 
 def test_a_grid_like_a_variable_in_another_crs_covers_it():
     grid = resolve_grid(GridConfig(like="a", crs="EPSG:4326", resolution=0.05), {"a": _Fake()})
-    assert grid.cell_x == 0.05 and shared_share(grid, Grid("EPSG:3035", 4_004_000.0, 2_996_000.0, 4000.0, 4000.0, 3, 2)) == 1.0
+    assert (
+        grid.cell_x == 0.05
+        and shared_share(grid, Grid("EPSG:3035", 4_004_000.0, 2_996_000.0, 4000.0, 4000.0, 3, 2)) == 1.0
+    )
 
 
 def test_an_unknown_crs_is_a_sentence():

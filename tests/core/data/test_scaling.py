@@ -55,3 +55,11 @@ def test_nothing_to_fit_and_unknown_kinds_are_refused():
         Scaler.fit("standard", np.array([np.nan]))
     with pytest.raises(ConfigError, match="no scaler 'box-cox'"):
         Scaler.fit("box-cox", VALUES)
+
+
+def test_a_map_of_classes_gets_a_channel_for_each_class_and_a_new_class_is_none_of_them():
+    scaler = Scaler.fit("one-hot", np.array([[3.0, 7.0], [np.nan, 3.0]]))
+    channels = Scaler.from_dict(scaler.to_dict()).channels(np.array([[7.0, 3.0], [9.0, np.nan]]))
+    assert channels.tolist() == [[[0, 1], [0, 0]], [[1, 0], [0, 0]]]
+    with pytest.raises(DataError, match="too many"):
+        Scaler.fit("one-hot", np.arange(100.0))

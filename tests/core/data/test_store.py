@@ -23,12 +23,12 @@ def _values() -> np.ndarray:
 
 
 def _write(path, values, **changes):
-    arguments = dict(
-        name="Tiny", grid=GRID, times=TIMES, step_seconds=86400.0,
-        dynamic={"rain": (VariableInfo("rain", "input", "precipitation", "mm/d", "Rain"), values)},
-        static={"dem": (VariableInfo("dem", "static", "elevation", "m", "DEM"), np.arange(20.0).reshape(4, 5))},
-        mask=np.arange(20).reshape(4, 5) > 3, provenance={"made": "by a test"},
-    )  # fmt: skip
+    arguments = {
+        "name": "Tiny", "grid": GRID, "times": TIMES, "step_seconds": 86400.0,
+        "dynamic": {"rain": (VariableInfo("rain", "input", "precipitation", "mm/d", "Rain"), values)},
+        "static": {"dem": (VariableInfo("dem", "static", "elevation", "m", "DEM"), np.arange(20.0).reshape(4, 5))},
+        "mask": np.arange(20).reshape(4, 5) > 3, "provenance": {"made": "by a test"},
+    }  # fmt: skip
     write_dataset(path, **{**arguments, **changes})
 
 
@@ -45,7 +45,11 @@ def test_values_times_mask_and_grid_come_back_unchanged(tmp_path):
         assert dataset.grid == GRID and dataset.name == "Tiny" and dataset.step_seconds == 86400.0
         assert dataset.provenance == {"made": "by a test"}
         info = dataset.variables["rain"]
-        assert info.missing_share == pytest.approx(1 / 120) and info.minimum == np.nanmin(values) and info.maximum == np.nanmax(values)
+        assert (
+            info.missing_share == pytest.approx(1 / 120)
+            and info.minimum == np.nanmin(values)
+            and info.maximum == np.nanmax(values)
+        )
         assert dataset.variables["dem"].static and dataset.variables["dem"].units == "m"
 
 
@@ -74,11 +78,18 @@ def test_the_file_is_cf_and_georeferenced_for_gdal(tmp_path):
     _write(tmp_path / "a.nc", _values())
     with netCDF4.Dataset(str(tmp_path / "a.nc")) as handle:
         assert handle.Conventions == "CF-1.8" and handle["rain"].dimensions == ("time", "y", "x")
-        assert handle["rain"]._FillValue == -9999 and handle["rain"].units == "mm/d" and handle["rain"].freshet_quantity == "precipitation"
+        assert (
+            handle["rain"]._FillValue == -9999
+            and handle["rain"].units == "mm/d"
+            and handle["rain"].freshet_quantity == "precipitation"
+        )
         assert handle["y"][0] > handle["y"][-1]
         assert json.loads(handle.freshet_dataset)["steps"] == 6
-        assert netCDF4.num2date(handle["time"][2], handle["time"].units, handle["time"].calendar).isoformat() == "2001-03-01T00:00:00"
-    with rasterio.open(f'netcdf:{tmp_path / "a.nc"}:rain') as raster:
+        assert (
+            netCDF4.num2date(handle["time"][2], handle["time"].units, handle["time"].calendar).isoformat()
+            == "2001-03-01T00:00:00"
+        )
+    with rasterio.open(f"netcdf:{tmp_path / 'a.nc'}:rain") as raster:
         assert raster.crs.to_epsg() == 3035 and raster.transform[:6] == GRID.transform and raster.count == 6
 
 
@@ -104,7 +115,9 @@ def test_a_file_that_is_missing_broken_or_not_ours_is_refused_in_a_sentence(tmp_
             handle.freshet_dataset = json.dumps({**json.loads(handle.freshet_dataset), "version": 99})
     elif content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match="newer Freshet" if content == "newer" else "is not there|is no Freshet dataset") as caught:
+    with pytest.raises(
+        DataError, match="newer Freshet" if content == "newer" else "is not there|is no Freshet dataset"
+    ) as caught:
         Dataset.open(path)
     assert caught.value.remedy
 
@@ -136,6 +149,36 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="could not be written"):
         _write(tmp_path / "file" / "a.nc", _values())
+
+
+def test_a_full_disk_is_a_sentence_and_keeps_the_old_dataset(tmp_path):
+    resource = pytest.importorskip("resource", reason="file size limits exist on POSIX systems only")
+    path = tmp_path / "a.nc"
+    _write(path, _values())
+    before = path.read_bytes()
+    grid = Grid("EPSG:3035", 0.0, 0.0, 1000.0, 1000.0, 300, 300)
+    large = np.random.default_rng(1).normal(size=(6, 300, 300)).astype(np.float32)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, limits[1]))
+    try:
+        with pytest.raises(DataError, match="could not be written.*MB free"):
+            _write(path, large, grid=grid, static={}, mask=np.ones((300, 300), bool))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_block_is_a_sentence(tmp_path):
+    path = tmp_path / "a.nc"
+    grid = Grid("EPSG:3035", 0.0, 0.0, 1000.0, 1000.0, 300, 300)
+    large = np.random.default_rng(1).normal(size=(6, 300, 300)).astype(np.float32)
+    _write(path, large, grid=grid, static={}, mask=np.ones((300, 300), bool))
+    content = bytearray(path.read_bytes())
+    for place in range(len(content) // 3, 2 * len(content) // 3, 500):
+        content[place] ^= 255
+    path.write_bytes(bytes(content))
+    with Dataset.open(path) as dataset, pytest.raises(DataError, match="is damaged: 'rain' cannot be read"):
+        dataset.dynamic("rain")
 
 
 def test_an_unfinished_dataset_leaves_nothing(tmp_path):

@@ -36,7 +36,7 @@ def sets_of(job):
 
 
 def test_a_window_holds_its_steps_and_its_target(path):
-    (dataset,), card, (item,) = sets_of(job_of(path, lead=1, leads=2))
+    (dataset,), card, (item,) = sets_of(job_of(path, lead=1, leads=2, season=True))
     batch = item.data.batch(np.array([20, 33]), supervised_steps=3)
     assert batch.x.shape == (2, 8, 4, 6, 5) and batch.static.shape == (2, 1, 6, 5) and batch.y.shape == (2, 3, 2, 1, 6, 5)
     rain = Scaler.from_dict(card.inputs[0].scaler).transform(dataset.dynamic("rain"))

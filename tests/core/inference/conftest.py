@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from freshet.core.contracts.grid import Grid
 from freshet.core.contracts import ModelConfig, TrainJob
+from freshet.core.contracts.grid import Grid
 from freshet.core.contracts.run_folder import RunFolder
 from freshet.core.data.store import Dataset, VariableInfo, write_dataset
 from freshet.core.training.model_file import build_from_card, save_model
@@ -28,10 +28,11 @@ def make_dataset(
     leave_out=(),
     gap_at=None,
     blind=False,
+    start="2001-01-01",
 ):
     """Rain, temperature, elevation and a soil moisture that follows the rain. ``shift`` warms the basin."""
     rng = np.random.default_rng(3)
-    times = np.datetime64("2001-01-01", "s") + (np.arange(steps) * step_seconds).astype("timedelta64[s]")
+    times = np.datetime64(start, "s") + (np.arange(steps) * step_seconds).astype("timedelta64[s]")
     if gap_at is not None:
         times[gap_at:] += np.timedelta64(10 * step_seconds, "s")
     rain = (rng.gamma(0.4, 8.0, (steps, 1, 1)) * rng.uniform(0.5, 1.5, (1, ROWS, COLUMNS))).astype("f4")
@@ -72,13 +73,20 @@ def make_dataset(
     return path
 
 
-def make_model(path, dataset_path, *, lead=0, leads=1, window=6, inputs=("rain", "warmth"), trim=0.0):
+def make_model(path, dataset_path, *, lead=0, leads=1, window=6, inputs=("rain", "warmth")):
     """An untrained model with its card."""
     options = {} if leads == 1 else {"output": "encoder-decoder"}
     job = TrainJob(
-        datasets=(str(dataset_path),), target="sm", inputs=inputs, static=("dem",), window=window, lead=lead, leads=leads,
-        model=ModelConfig("convlstm", {"hidden": [4], **options}), title="A model",
-    )  # fmt: skip
+        datasets=(str(dataset_path),),
+        target="sm",
+        inputs=inputs,
+        static=("dem",),
+        window=window,
+        lead=lead,
+        leads=leads,
+        model=ModelConfig("convlstm", {"hidden": [4], **options}),
+        title="A model",
+    )
     with Dataset.open(dataset_path) as dataset:
         card = build_card(job, [dataset], splits_of([dataset], job.split, window, lead, leads))
     torch.manual_seed(5)

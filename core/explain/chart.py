@@ -1,0 +1,220 @@
+"""The picture of an answer: a bridge from the baseline to the prediction, contributions by step back, maps.
+
+Drawn with matplotlib's object interface: no window, no global state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..contracts.files import whole_file
+from ..contracts.grid import Grid
+from ..inference.figures import INK, RED, SOFT, cell_aspect, save_png
+from .contributions import Contribution, range_limit
+from .integrated_gradients import Attribution
+
+UP, DOWN, GREY = "#2c7fb8", "#c05f3c", "#bbbbbb"
+_COLOURS = ("#2c7fb8", "#d98c3f", "#b5484a", "#5a9e6f", "#8a6fb0", "#6b7f8c", "#c9a227", "#4fa3a5")
+_OUTSIDE = "#dededa"
+_MOST_BARS = 9
+_MOST_MAPS = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the picture shows. ``rows`` are the attributed variables, ``weights`` (H, W) the place; ``steps_back`` has
+    the oldest first.
+    """
+
+    title: str
+    subtitle: str
+    target: str
+    units: str
+    date: str
+    step: str
+    steps_back: list[int]
+    rows: list[Contribution]
+    found: Attribution
+    grid: Grid
+    mask: np.ndarray
+    weights: np.ndarray
+    limit_ramp: str
+
+
+def draw(answer: Answer) -> Any:
+    """The figure: bridge left, steps back right, maps (sum over the window) below."""
+    from matplotlib.figure import Figure
+
+    bars = min(len(answer.rows), _MOST_BARS) + 2
+    upper, lower = max(2.6, 0.36 * bars + 0.7), min(2.6, max(1.4, 1.8 * cell_aspect(answer.grid))) + 0.3
+    height = 0.95 + upper + 0.85 + lower + 0.75
+    figure = Figure(figsize=(11.0, height), facecolor="white")
+    figure.text(0.03, 1 - 0.34 / height, answer.title, fontsize=14, fontweight="bold", color=INK, va="center")
+    figure.text(0.03, 1 - 0.64 / height, answer.subtitle, fontsize=9.5, color=SOFT, va="center")
+    bottom = (height - 1.2 - upper) / height
+    _bridge(figure.add_axes((0.155, bottom, 0.33, (upper - 0.1) / height)), answer)
+    _steps(figure.add_axes((0.60, bottom, 0.37, (upper - 0.1) / height)), answer)
+    _maps(figure, answer, 0.75 / height, (lower - 0.3) / height)
+    return figure
+
+
+def save_svg_and_png(figure: Any, folder: Path, stem: str) -> list[str]:
+    """Write both, whole or not at all; gives the file names. The SVG holds no date of writing."""
+    save_png(figure, folder / f"{stem}.png")
+    with whole_file(folder / f"{stem}.svg") as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    return [f"{stem}.png", f"{stem}.svg"]
+
+
+def _bridge(axis: Any, answer: Answer) -> None:
+    """Bars from the baseline to the prediction, the largest contribution first."""
+    start, end = answer.found.baseline_prediction, answer.found.prediction
+    bars = _bars(answer.rows)
+    edges = start + np.concatenate([[0.0], np.cumsum([value for _, value in bars])])
+    low, high = float(min(edges.min(), end)), float(max(edges.max(), end))
+    spread = (high - low) or max(abs(high), 1e-6)
+    left, right = low - 0.3 * spread, high + 0.3 * spread
+    axis.barh(0, start - left, left=left, color=GREY, height=0.72)
+    for row, ((_, value), edge) in enumerate(zip(bars, edges), start=1):
+        axis.barh(row, value, left=edge, color=UP if value >= 0 else DOWN, height=0.72)
+        axis.plot([edge, edge], [row - 1 + 0.36, row - 0.36], color=SOFT, lw=0.6)
+        place = (
+            (max(edge, edge + value) + 0.02 * spread, "left")
+            if value >= 0
+            else (min(edge, edge + value) - 0.02 * spread, "right")
+        )
+        axis.text(place[0], row, _signed(value, spread), ha=place[1], va="center", fontsize=8.5, color=INK)
+    last = len(bars) + 1
+    axis.barh(last, end - left, left=left, color="#222222", height=0.72)
+    for row, value in ((0, start), (last, end)):
+        axis.text(value + 0.02 * spread, row, _plain(value, spread), va="center", fontsize=8.5, color=INK)
+    axis.set_yticks(range(last + 1), ["baseline", *(name for name, _ in bars), "prediction"], fontsize=9)
+    axis.invert_yaxis()
+    axis.set_xlim(left, right)
+    axis.set_xlabel(f"{answer.target} ({answer.units})", fontsize=9, color=INK)
+    _quiet(axis, "From the baseline to the prediction")
+    axis.tick_params(axis="y", length=0)
+
+
+def _bars(rows: list[Contribution]) -> list[tuple[str, float]]:
+    """Largest first; what does not fit is summed."""
+    bars = sorted(((_lower(row.short), row.total) for row in rows), key=lambda bar: -abs(bar[1]))
+    if len(bars) <= _MOST_BARS:
+        return bars
+    rest = bars[_MOST_BARS - 1 :]
+    return [*bars[: _MOST_BARS - 1], (f"{len(rest)} others", sum(value for _, value in rest))]
+
+
+def _steps(axis: Any, answer: Answer) -> None:
+    """Stacked bars of each step back: what raised above zero, what lowered below."""
+    back = np.array(answer.steps_back)
+    above, below = np.zeros(len(back)), np.zeros(len(back))
+    for row, colour in zip(answer.rows, _colours(answer.rows)):
+        if row.static:
+            continue
+        values = np.array(row.by_step)
+        axis.bar(
+            back, values, bottom=np.where(values >= 0, above, below), color=colour, width=0.82, label=_lower(row.short)
+        )
+        above, below = above + np.maximum(values, 0), below + np.minimum(values, 0)
+    axis.axhline(0, color=INK, lw=0.8)
+    axis.set_xlim(back.max() + 0.6, back.min() - 0.6)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    word = f"steps of {answer.step}" if answer.step != "1 day" else "days"
+    axis.set_xlabel(f"{word} before {answer.date}", fontsize=9, color=INK)
+    axis.set_ylabel(f"contribution ({answer.units})", fontsize=9, color=INK)
+    spread = float((above.max() - below.min()) or 1.0)
+    axis.set_ylim(below.min() - 0.06 * spread, above.max() + 0.3 * spread)
+    axis.legend(
+        frameon=False, fontsize=8, loc="upper left", ncol=4, borderaxespad=0.1, handlelength=0.9, columnspacing=1.0
+    )
+    _quiet(axis, "By steps back" if answer.step != "1 day" else "By days back")
+
+
+def _maps(figure: Any, answer: Answer, bottom: float, height: float) -> None:
+    """One map a variable around the place: its contributions summed over the window, all on one symmetric range."""
+    shown = sorted(answer.rows, key=lambda row: -abs(row.total))[:_MOST_MAPS]
+    sums = [Contribution(r.name, r.label, r.short, r.maps.sum(axis=0, keepdims=True), True) for r in shown]
+    limit = range_limit(sums)
+    rows, columns = _around(sums, answer.weights)
+    share, image = 0.80 / _MOST_MAPS, None
+    for number, row in enumerate(sums):
+        axis = figure.add_axes((0.03 + number * (share + 0.008), bottom, share, height), anchor="NW")
+        values = np.where(~answer.mask & (row.maps[0] == 0), np.nan, row.maps[0])
+        axis.set_facecolor(_OUTSIDE)
+        image = axis.imshow(
+            values,
+            cmap=answer.limit_ramp,
+            vmin=-limit,
+            vmax=limit,
+            aspect=cell_aspect(answer.grid),
+            interpolation="nearest",
+        )
+        _outline(axis, answer.weights > 0, rows[1] - rows[0] + columns[1] - columns[0])
+        axis.set(xticks=[], yticks=[], xlim=(columns[0] - 0.5, columns[1] - 0.5), ylim=(rows[1] - 0.5, rows[0] - 0.5))
+        axis.spines[:].set_visible(False)
+        axis.set_title(row.short, loc="left", fontsize=9.5, fontweight="bold", color=INK)
+    bar = figure.add_axes((0.045 + len(sums) * (share + 0.008), bottom, 0.011, height))
+    colours = figure.colorbar(image, cax=bar, extend="both")
+    colours.outline.set_visible(False)
+    colours.ax.tick_params(labelsize=8, length=2, color=SOFT)
+    colours.ax.yaxis.get_major_locator().set_params(nbins=5)
+    colours.set_label(f"per cell ({answer.units})", fontsize=8.5, color=INK)
+    words = "Where: contributions of all steps together. Green raised the prediction, brown lowered it. Red: the place."
+    figure.text(0.03, bottom - 0.28 / figure.get_figheight(), words, fontsize=8.5, color=SOFT, va="center")
+
+
+def _around(sums: list[Contribution], weights: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(first, past the last) row and column of the part to draw: the place, and cells of at least 1 % of the largest
+    contribution, with a margin.
+    """
+    sizes = np.max([np.abs(row.maps[0]) for row in sums], axis=0)
+    seen = np.argwhere((weights > 0) | (sizes > max(0.01 * sizes.max(), 1e-300)))
+    middle, half = (seen.min(axis=0) + seen.max(axis=0)) / 2, max(6, int(np.ptp(seen, axis=0).max()) // 2 + 2)
+    ends = [(max(0, int(m - half)), min(size, int(m + half + 1))) for m, size in zip(middle, weights.shape)]
+    return ends[0], ends[1]
+
+
+def _outline(axis: Any, inside: np.ndarray, drawn: int) -> None:
+    """The edge of the place's cells: a line along each side that parts inside from outside; ``drawn`` rows and columns
+    of the grid are in sight.
+    """
+    padded = np.pad(inside, 1).astype(np.int8)
+    rows, columns = np.nonzero(np.diff(padded, axis=0)[:, 1:-1])
+    axis.hlines(rows - 0.5, columns - 0.5, columns + 0.5, color=RED, lw=1.1)
+    rows, columns = np.nonzero(np.diff(padded, axis=1)[1:-1])
+    axis.vlines(columns - 0.5, rows - 0.5, rows + 0.5, color=RED, lw=1.1)
+    if inside.sum() == 1 and drawn > 80:  # a single cell of many would not be seen
+        (row,), (column,) = np.nonzero(inside)
+        axis.plot(column, row, "o", ms=10, mfc="none", mec=RED, mew=1.2)
+
+
+def _colours(rows: list[Contribution]) -> list[str]:
+    return [_COLOURS[number % len(_COLOURS)] for number in range(len(rows))]
+
+
+def _quiet(axis: Any, title: str) -> None:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=8.5, color=SOFT)
+    axis.set_title(title, loc="left", fontsize=10.5, fontweight="bold", color=INK)
+
+
+def _digits(spread: float) -> int:
+    """Decimals that tell a tenth of the spread, and mostly less."""
+    return int(np.clip(np.ceil(1 - np.log10(spread)), 0, 8))
+
+
+def _signed(value: float, spread: float) -> str:
+    return f"{value:+.{_digits(spread)}f}"
+
+
+def _plain(value: float, spread: float) -> str:
+    return f"{value:.{_digits(spread)}f}"
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:] if text[1:2].islower() else text

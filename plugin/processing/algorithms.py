@@ -1,0 +1,261 @@
+"""The algorithms that start from datasets and models: parameters in, job out."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsProcessingContext,
+    QgsProcessingParameterPoint,
+    QgsProcessingParameterRasterLayer,
+)
+
+from ...core.contracts import (
+    CompareJob,
+    Config,
+    DataError,
+    EvaluateJob,
+    ExplainJob,
+    FinetuneJob,
+    ModelConfig,
+    PeriodConfig,
+    PredictJob,
+    SplitConfig,
+    TrainingConfig,
+    TrainJob,
+    TuneJob,
+)
+from ...core.contracts.models import model_names
+from ..datasets import read_summary
+from .base import JobAlgorithm, existing_model
+from .parameters import Entry, entries, entry, finish
+
+_SPLIT = ("validation_share", "test_share")
+_PERIODS = ("train", "validation", "test")
+_TRAINING = tuple(entries(TrainingConfig, time_limit_minutes="TIME_LIMIT"))
+_SPLITTING = (
+    *entries(SplitConfig, _SPLIT),
+    *(entry(SplitConfig, name, f"{name.upper()}_PERIOD", "text", default="") for name in _PERIODS),
+)
+_TITLE = (entry(TrainJob, "title"),)
+_SCORES = ("NSE", "KGE", "RMSE")
+_PERIOD = tuple(entries(PeriodConfig))
+
+
+class TrainAlgorithm(JobAlgorithm):
+    """Train one model on one dataset or on several."""
+
+    verb, title, icon_name = "train", "Train a model", "train"
+    summary = "Trains one model on one prepared dataset or on several, tests it on the held-out period, and saves it."
+    outputs = ("MODEL", "REPORT", "PREDICTED", "OBSERVED", "DELTA", "MAPS", *_SCORES)
+    own = (
+        entry(TrainJob, "datasets", kind="datasets"),
+        *entries(TrainJob, ("target", "inputs", "static", "season", "window", "lead", "leads", "scalers")),
+        entry(ModelConfig, "family", kind="choice", choices=model_names()),
+        entry(ModelConfig, "options"),
+    )
+    entries = (*own, *_SPLITTING, *_TRAINING, *_TITLE)
+
+    def job(self, values: dict[str, Any], context: QgsProcessingContext) -> TrainJob:
+        """The training; the variables that it names must be in every dataset."""
+        made = train_job(self.read(values, context))
+        _check_variables(made)
+        return made
+
+
+class TuneAlgorithm(TrainAlgorithm):
+    """Search for better options."""
+
+    verb, title, icon_name = "tune", "Search for better options", "train"
+    summary = "Trains with options drawn from ranges, judges each by the validation loss, and saves the best model."
+    outputs = ("MODEL", "REPORT", *_SCORES)
+    own = (*TrainAlgorithm.own, entry(TuneJob, "trials"), entry(TuneJob, "space", optional=False))
+    entries = (*own, *_SPLITTING, *_TRAINING, *_TITLE)
+
+    def job(self, values: dict[str, Any], context: QgsProcessingContext) -> TuneJob:
+        """The search around a training; its seed is that of the training."""
+        fields = self.read(values, context)
+        trials, space, title = fields.pop("trials"), fields.pop("space"), fields["title"]
+        train = train_job(fields)
+        _check_variables(train)
+        return TuneJob(train=train, trials=trials, space=space, seed=train.training.seed, title=title)
+
+
+class FinetuneAlgorithm(JobAlgorithm):
+    """Train a saved model further."""
+
+    verb, title, icon_name = "finetune", "Train a saved model further", "train"
+    summary = "Trains a saved model further on the data of another basin; its variables, scalers and window are kept."
+    outputs = ("MODEL", "REPORT", "PREDICTED", "OBSERVED", "DELTA", "MAPS", *_SCORES)
+    entries = (
+        entry(FinetuneJob, "model", kind="model"),
+        entry(FinetuneJob, "datasets", kind="datasets"),
+        *_SPLITTING,
+        *_TRAINING,
+        *_TITLE,
+    )
+
+    def job(self, values: dict[str, Any], context: QgsProcessingContext) -> FinetuneJob:
+        """The training of a saved model."""
+        fields = self.read(values, context)
+        split, training = take_split(fields), take_training(fields)
+        existing_model(fields["model"])
+        for path in fields["datasets"]:
+            read_summary(path)
+        return FinetuneJob(split=split, training=training, **fields)
+
+
+class PredictAlgorithm(JobAlgorithm):
+    """Maps of a saved model."""
+
+    verb, title, icon_name = "predict", "Predict maps", "predict"
+    summary = "Maps of a saved model for a period, beside the observed ones and their difference where there are any."
+    outputs = ("PREDICTED", "OBSERVED", "DELTA", "MAPS", "REPORT", *_SCORES)
+    config: type[Config] = PredictJob
+    entries: tuple[Entry, ...] = (
+        entry(PredictJob, "model", kind="model"),
+        entry(PredictJob, "dataset", kind="dataset"),
+        *_PERIOD,
+        *entries(PredictJob, ("device", "batch", "title")),
+    )
+
+    def job(self, values: dict[str, Any], context: QgsProcessingContext) -> Config:
+        """Model, dataset and period."""
+        fields = self.read(values, context)
+        period = PeriodConfig(fields.pop("start"), fields.pop("end"))
+        made = self.config(period=period, **fields)
+        existing_model(made.model)
+        read_summary(made.dataset)
+        return made
+
+
+class EvaluateAlgorithm(PredictAlgorithm):
+    """Scores of a saved model."""
+
+    verb, title, icon_name = "evaluate", "Evaluate a model", "compare"
+    summary = "RMSE, MAE, NSE and KGE of a saved model, pooled and per cell, beside persistence and climatology."
+    outputs = ("MAPS", "REPORT", *_SCORES)
+    config = EvaluateJob
+
+
+class CompareAlgorithm(JobAlgorithm):
+    """Difference and scores of two series of maps."""
+
+    verb, title, icon_name = "compare", "Compare two series of maps", "compare"
+    summary = (
+        "Difference (predicted - observed) and scores of two multi-band rasters with dates per band on the same grid."
+    )
+    outputs = ("DELTA", "MAPS", "REPORT", *_SCORES)
+    entries = tuple(entries(CompareJob, ("label", "units", "title")))
+    _maps = (("predicted", "PREDICTED_MAPS"), ("observed", "OBSERVED_MAPS"))
+
+    def add_more(self) -> None:
+        """The two rasters: layers of the project or files."""
+        for field, name in self._maps:
+            rule = entry(CompareJob, field).rule
+            self.addParameter(finish(QgsProcessingParameterRasterLayer(name, rule.label), rule.help))
+
+    def job(self, values: dict[str, Any], context: QgsProcessingContext) -> CompareJob:
+        """The two rasters by their files."""
+        paths = {field: self._source(values, name, field, context) for field, name in self._maps}
+        return CompareJob(**paths, **self.read(values, context))
+
+    def _source(self, values: dict[str, Any], name: str, field: str, context: QgsProcessingContext) -> str:
+        layer = self.parameterAsRasterLayer(values, name, context)
+        if layer is None or not layer.isValid():
+            raise DataError(
+                f"The {field} raster cannot be opened",
+                got=str(values.get(name)),
+                remedy="Choose a multi-band raster with dates per band",
+            )
+        return layer.source()
+
+
+class ExplainAlgorithm(JobAlgorithm):
+    """What drove a prediction."""
+
+    verb, title, icon_name = "explain", "Explain a prediction", "explain"
+    summary = "What drove a prediction at a cell or over a polygon at a date: which variable, where, how far back."
+    outputs = ("MAPS", "REPORT")
+    entries = (
+        entry(ExplainJob, "model", kind="model"),
+        entry(ExplainJob, "dataset", kind="dataset"),
+        *entries(ExplainJob, ("date", "polygon", "method", "baseline", "steps", "device", "title")),
+    )
+
+    def add_more(self) -> None:
+        """The point, which QGIS can pick on the map."""
+        text = "The cell to explain: a point such as '4045369,2843847 [EPSG:3035]'; else in the CRS of the dataset."
+        self.addParameter(finish(QgsProcessingParameterPoint("POINT", "Cell", None, True), text))
+
+    def job(self, values: dict[str, Any], context: QgsProcessingContext) -> ExplainJob:
+        """Model, dataset, date and place."""
+        fields = self.read(values, context)
+        existing_model(fields["model"])
+        x, y = self._point(values, context, fields["dataset"])
+        return ExplainJob(x=x, y=y, **fields)
+
+    def _point(
+        self, values: dict[str, Any], context: QgsProcessingContext, dataset: str
+    ) -> tuple[Optional[float], Optional[float]]:
+        if not dataset or (read_summary(dataset) and not values.get("POINT")):
+            return None, None
+        crs = QgsCoordinateReferenceSystem()
+        if not crs.createFromUserInput(str(read_summary(dataset).grid.get("crs", ""))):
+            # With an invalid CRS QGIS would hand the point over as it is, and another place would be explained.
+            raise DataError(
+                "The dataset's CRS is not understood",
+                got=dataset,
+                remedy="Prepare the dataset anew with a CRS that QGIS knows",
+            )
+        point = self.parameterAsPoint(values, "POINT", context, crs)
+        return float(point.x()), float(point.y())
+
+
+def train_job(fields: dict[str, Any]) -> TrainJob:
+    """A training from the flat fields of its parameters."""
+    split, training = take_split(fields), take_training(fields)
+    model = ModelConfig(fields.pop("family"), fields.pop("options"))
+    return TrainJob(split=split, training=training, model=model, **fields)
+
+
+def take_training(fields: dict[str, Any]) -> TrainingConfig:
+    """The training settings among ``fields``, removed from them."""
+    return TrainingConfig(**{item.field: fields.pop(item.field) for item in _TRAINING})
+
+
+def take_split(fields: dict[str, Any]) -> SplitConfig:
+    """The periods among ``fields``, removed from them; a period is a text 'from/to'."""
+    shares = {name: fields.pop(name) for name in _SPLIT}
+    periods = {name: _period(fields.pop(name), name) for name in _PERIODS}
+    return SplitConfig(**shares, **periods)
+
+
+def _period(text: str, name: str) -> Optional[PeriodConfig]:
+    if not text:
+        return None
+    parts = [part.strip() for part in text.split("/")]
+    if len(parts) != 2:
+        raise DataError(
+            f"The {name} period is not clear",
+            expected="from/to, such as 1990-01-01/1992-12-31",
+            got=text,
+            remedy="Correct it",
+        )
+    return PeriodConfig(*parts)
+
+
+def _check_variables(job: TrainJob) -> None:
+    """Each dataset is ours and has the variables, before anything is computed."""
+    for path in job.datasets:
+        summary = read_summary(path)
+        for name in (job.target, *job.inputs, *job.static):
+            summary.variable(name)
+        if job.window + job.lead + job.leads - 1 > summary.steps:
+            raise DataError(
+                f"The window is longer than the series of '{summary.name}'",
+                expected=f"at most {summary.steps} steps for window and steps ahead together",
+                got=f"window {job.window}, steps ahead {job.lead}, leads {job.leads}",
+                remedy="Shorten the window, or prepare a longer dataset",
+            )

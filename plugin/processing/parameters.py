@@ -1,0 +1,234 @@
+"""Parameters of algorithms, declared from the rules of the job configurations and read back as plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass
+from typing import Any, Optional, Union, get_args, get_origin
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
+)
+
+from ...core.contracts import Config, Rule
+from ...core.contracts.config import parse_json, rule_of, type_hints
+
+_FILTERS = {
+    "model": "Model (*.safetensors)",
+    "dataset": "Dataset (*.nc)",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field of a job as a parameter of an algorithm.
+
+    ``kind``: text, texts (comma-separated), json, whole, number, flag, choice, model, dataset, datasets. ``field`` is
+    the name of the field.
+    """
+
+    name: str
+    field: str
+    kind: str
+    rule: Rule
+    default: Any = None
+    optional: bool = True
+    choices: tuple[str, ...] = ()
+
+    def definition(self) -> QgsProcessingParameterDefinition:
+        """The parameter for QGIS, with its help and whether it is advanced."""
+        return finish(_MAKERS[self.kind](self), help_of(self.rule), self.rule.advanced)
+
+    def read(self, algorithm: QgsProcessingAlgorithm, values: dict, context: QgsProcessingContext) -> Any:
+        """The value as the job wants it; None where nothing was given to an optional number."""
+        return _READERS[self.kind](self, algorithm, values, context)
+
+
+def entry(cls: type[Config], field: str, name: str = "", kind: str = "", **changes: Any) -> Entry:
+    """The parameter of one field of a configuration; its kind follows from the field's type where none is given."""
+    rule = rule_of(cls, field)
+    item = next(item for item in dataclasses.fields(cls) if item.name == field)
+    required = item.default is MISSING and item.default_factory is MISSING
+    default = None if required else item.default if item.default is not MISSING else item.default_factory()
+    hint = type_hints(cls)[field]
+    found = kind or _kind_of(hint, rule)
+    values = {"default": default, "optional": not required, "choices": tuple(map(str, rule.choices)), **changes}
+    return Entry(name or field.upper(), field, found, rule, **values)
+
+
+def entries(cls: type[Config], names: Iterable[str] = (), **renamed: str) -> list[Entry]:
+    """Parameters of several fields (all where ``names`` is empty); ``renamed`` maps fields to other names."""
+    wanted = list(names) or [item.name for item in dataclasses.fields(cls)]
+    return [entry(cls, field, renamed.get(field, "")) for field in wanted]
+
+
+def help_of(rule: Rule) -> str:
+    """The help of a parameter: its sentence, its unit and its range."""
+    parts = [rule.help]
+    if rule.unit:
+        parts.append(f"Unit: {rule.unit}.")
+    if rule.minimum is not None and rule.maximum is not None:
+        parts.append(f"From {rule.minimum:g} to {rule.maximum:g}.")
+    elif rule.minimum is not None:
+        parts.append(f"At least {rule.minimum:g}.")
+    if rule.choices:
+        parts.append("One of: " + ", ".join(str(choice) or "(empty)" for choice in rule.choices) + ".")
+    return " ".join(parts)
+
+
+def finish(
+    definition: QgsProcessingParameterDefinition, text: str, advanced: bool = False
+) -> QgsProcessingParameterDefinition:
+    """Give a definition its help and its place among the advanced ones."""
+    definition.setHelp(text)
+    if advanced:
+        definition.setFlags(definition.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+    return definition
+
+
+def absolute(path: str) -> str:
+    """An absolute path; jobs are read in the run folder, where a relative one would mean another file."""
+    return os.path.abspath(os.path.expanduser(path)) if path else ""
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Names in a comma-separated text."""
+    return tuple(part.strip() for part in (text or "").replace(";", ",").split(",") if part.strip())
+
+
+def read_json(text: str, what: str) -> Any:
+    """JSON typed by a person, or read from the file that it names; {} where it is empty. ConfigError with the place of
+    a fault.
+    """
+    text = (text or "").strip()
+    if text and not text.startswith(("{", "[")) and os.path.isfile(text):
+        with open(text, encoding="utf-8") as handle:
+            text = handle.read()
+    return parse_json(text, what) if text else {}
+
+
+def _kind_of(hint: Any, rule: Rule) -> str:
+    if get_origin(hint) is Union:
+        hint = next(arg for arg in get_args(hint) if arg is not type(None))
+    if get_origin(hint) is tuple:
+        return "texts"
+    if get_origin(hint) is dict:
+        return "json"
+    if hint is str:
+        return "choice" if rule.choices else "text"
+    return {bool: "flag", int: "whole", float: "number"}[hint]
+
+
+def _label(item: Entry) -> str:
+    return f"{item.rule.label} ({item.rule.unit})" if item.rule.unit else item.rule.label
+
+
+def _text(item: Entry) -> QgsProcessingParameterString:
+    return QgsProcessingParameterString(item.name, _label(item), item.default or None, False, item.optional)
+
+
+def _texts(item: Entry) -> QgsProcessingParameterString:
+    return QgsProcessingParameterString(
+        item.name, _label(item), ", ".join(item.default or ()) or None, False, item.optional
+    )
+
+
+def _json(item: Entry) -> QgsProcessingParameterString:
+    default = json.dumps(item.default) if item.default else None
+    return QgsProcessingParameterString(item.name, f"{_label(item)} (JSON)", default, True, item.optional)
+
+
+def _number(item: Entry, kind: Any) -> QgsProcessingParameterNumber:
+    made = QgsProcessingParameterNumber(item.name, _label(item), kind, item.default, item.optional)
+    if item.rule.minimum is not None:
+        made.setMinimum(item.rule.minimum)
+    if item.rule.maximum is not None:
+        made.setMaximum(item.rule.maximum)
+    return made
+
+
+def _choice(item: Entry) -> QgsProcessingParameterEnum:
+    return QgsProcessingParameterEnum(
+        item.name, _label(item), list(item.choices), False, item.default, item.optional, True
+    )
+
+
+def _file(item: Entry) -> QgsProcessingParameterFile:
+    behaviour = QgsProcessingParameterFile.Behavior.File
+    made = QgsProcessingParameterFile(item.name, _label(item), behaviour, "", item.default, item.optional)
+    made.setFileFilter(f"{_FILTERS[item.kind]};;All files (*)")
+    return made
+
+
+def _files(item: Entry) -> QgsProcessingParameterMultipleLayers:
+    return QgsProcessingParameterMultipleLayers(item.name, _label(item), _type_file(), None, item.optional)
+
+
+def _type_file() -> Any:
+    return QgsProcessing.SourceType.TypeFile if hasattr(QgsProcessing, "SourceType") else QgsProcessing.TypeFile
+
+
+def _read_number(item: Entry, algorithm: Any, values: dict, context: Any) -> Optional[float]:
+    if values.get(item.name) is None and item.default is None:
+        return None
+    whole = item.kind == "whole"
+    # As a float first: 2.5 for a whole number must be refused by the rule, not cut to 2.
+    found = algorithm.parameterAsDouble(values, item.name, context)
+    return int(found) if whole and float(found).is_integer() else found
+
+
+def _read_choice(item: Entry, algorithm: Any, values: dict, context: Any) -> str:
+    given = values.get(item.name)
+    # The help of qgis_process speaks of numbers of options, so a number is understood too.
+    if str(given).isdigit() and str(given) not in item.choices and int(given) < len(item.choices):
+        return item.choices[int(given)]
+    found = algorithm.parameterAsEnumString(values, item.name, context)
+    return found or (str(given) if given else "")
+
+
+def _read_files(item: Entry, algorithm: Any, values: dict, context: Any) -> tuple[str, ...]:
+    return tuple(absolute(path) for path in algorithm.parameterAsFileList(values, item.name, context) if path)
+
+
+_MAKERS = {
+    "text": _text,
+    "texts": _texts,
+    "json": _json,
+    "whole": lambda item: _number(item, QgsProcessingParameterNumber.Type.Integer),
+    "number": lambda item: _number(item, QgsProcessingParameterNumber.Type.Double),
+    "flag": lambda item: QgsProcessingParameterBoolean(item.name, _label(item), item.default, item.optional),
+    "choice": _choice,
+    "model": _file,
+    "dataset": _file,
+    "datasets": _files,
+}
+_READERS = {
+    "text": lambda item, algorithm, values, context: algorithm.parameterAsString(values, item.name, context).strip(),
+    "texts": lambda item, algorithm, values, context: split_names(
+        algorithm.parameterAsString(values, item.name, context)
+    ),
+    "json": lambda item, algorithm, values, context: read_json(
+        algorithm.parameterAsString(values, item.name, context), item.rule.label
+    ),
+    "whole": _read_number,
+    "number": _read_number,
+    "flag": lambda item, algorithm, values, context: algorithm.parameterAsBool(values, item.name, context),
+    "choice": _read_choice,
+    "model": lambda item, algorithm, values, context: absolute(algorithm.parameterAsString(values, item.name, context)),
+    "dataset": lambda item, algorithm, values, context: absolute(
+        algorithm.parameterAsString(values, item.name, context)
+    ),
+    "datasets": _read_files,
+}

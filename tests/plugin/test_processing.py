@@ -1,0 +1,305 @@
+"""The algorithms ask for the same jobs as the dialogs, answer in sentences, and hand over styled results."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("qgis.core", reason="the plugin needs QGIS's own Python")
+
+from qgis.core import QgsApplication, QgsProcessingContext, QgsProcessingFeedback, QgsProject
+
+from freshet.core.contracts import Artifact, Event, EventKind, RunFolder
+from freshet.plugin.processing import base
+from freshet.plugin.processing.outputs import results_of
+from freshet.plugin.processing.provider import FreshetProvider
+
+IDS = {f"freshet:{name}" for name in "prepare train finetune predict compare evaluate explain tune".split()}
+TRAIN = {"TARGET": "sm", "INPUTS": "rain", "STATIC": "dem", "WINDOW": 5}
+
+
+@pytest.fixture
+def provider(qgis_app):
+    made = FreshetProvider()
+    QgsApplication.processingRegistry().addProvider(made)
+    yield made
+    QgsApplication.processingRegistry().removeProvider(made)
+
+
+@pytest.fixture
+def context(qgis_app):
+    made = QgsProcessingContext()
+    made.setProject(QgsProject.instance())
+    return made
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"x")
+    return str(path)
+
+
+class Feedback(QgsProcessingFeedback):
+    def __init__(self):
+        super().__init__(False)
+        self.lines, self.errors = [], []
+
+    def reportError(self, error, fatalError=False):  # noqa: N802, N803
+        self.errors.append(error)
+
+    def pushInfo(self, text):  # noqa: N802
+        self.lines.append(text)
+
+    def setProgressText(self, text):  # noqa: N802
+        self.lines.append(text)
+
+
+def _job(provider, name, values, context):
+    algorithm = provider.algorithm(name).create()
+    return algorithm.job(values, context)
+
+
+def _sentence(provider, name, values, context):
+    ok, text = provider.algorithm(name).create().checkParameterValues(values, context)
+    assert not ok
+    return text
+
+
+def test_provider_has_exactly_these_algorithms(provider):
+    assert {item.id() for item in provider.algorithms()} == IDS
+
+
+def test_every_parameter_has_help_that_stands_in_the_help_of_its_algorithm(provider):
+    from html import escape
+
+    for algorithm in provider.algorithms():
+        text = algorithm.shortHelpString()
+        assert algorithm.parameterDefinitions() and algorithm.shortDescription()
+        for item in algorithm.parameterDefinitions():
+            assert item.help() and escape(item.help()) in text, (algorithm.id(), item.name())
+
+
+def test_every_icon_is_there(provider):
+    assert [item.id() for item in provider.algorithms() if item.icon().isNull()] == []
+
+
+def test_defaults_are_those_of_the_job(provider, context, write_dataset_file):
+    job = _job(provider, "train", {"DATASETS": [write_dataset_file()], **TRAIN}, context)
+    assert (job.target, job.inputs, job.static, job.window) == ("sm", ("rain",), ("dem",), 5)
+    assert job == type(job)(datasets=job.datasets, target="sm", inputs=("rain",), static=("dem",), window=5)
+
+
+def test_values_reach_the_job(provider, context, write_dataset_file):
+    values = {
+        "DATASETS": [write_dataset_file()],
+        **TRAIN,
+        "EPOCHS": 3,
+        "LEARNING_RATE": 0.01,
+        "LOSS": "mae",
+        "DEVICE": "cpu",
+        "SEED": 7,
+        "FAMILY": "convlstm-wflow",
+        "OPTIONS": '{"hidden": [4]}',
+        "TIME_LIMIT": 2.5,
+        "SEASON": False,
+        "SCALERS": '{"rain": "log1p"}',
+        "TRAIN_PERIOD": "1990-01-01/1990-01-20",
+        "VALIDATION_PERIOD": "1990-01-21/1990-01-30",
+        "TEST_PERIOD": "1990-01-31/",
+    }
+    job = _job(provider, "train", values, context)
+    training = job.training
+    assert (training.epochs, training.learning_rate, training.loss, training.seed) == (3, 0.01, "mae", 7)
+    assert (training.time_limit_minutes, training.device, job.season) == (2.5, "cpu", False)
+    assert (job.model.family, job.model.options, job.scalers) == ("convlstm-wflow", {"hidden": [4]}, {"rain": "log1p"})
+    assert (job.split.train.end, job.split.test.start, job.split.test.end) == ("1990-01-20", "1990-01-31", "")
+
+
+@pytest.mark.parametrize(
+    "changes, word",
+    [
+        ({"DATASETS": []}, "No dataset is chosen"),
+        ({"DATASETS": ["/none.nc"]}, "does not exist"),
+        ({"TARGET": "snow"}, "no variable 'snow'"),
+        ({"INPUTS": ""}, "No input is chosen"),
+        ({"INPUTS": "rain, sm"}, "also an input, without a lag"),
+        ({"WINDOW": 400}, "window is longer than the series"),
+        ({"EPOCHS": 0}, "at least 1"),
+        ({"EPOCHS": 2.5}, "a whole number"),
+        ({"OPTIONS": "{hidden"}, "not valid JSON"),
+        ({"OPTIONS": '{"depth": 3}'}, "has no option 'depth'"),
+        ({"TRAIN_PERIOD": "1990"}, "from/to"),
+        ({"TEST_SHARE": 0.8, "VALIDATION_SHARE": 0.2}, "left for training"),
+    ],
+)
+def test_bad_training_is_refused_with_a_sentence(provider, context, write_dataset_file, changes, word):
+    assert word in _sentence(provider, "train", {"DATASETS": [write_dataset_file()], **TRAIN, **changes}, context)
+
+
+def test_bad_values_of_the_other_algorithms_are_sentences(provider, context, write_dataset_file, write_raster, model):
+    data = write_dataset_file()
+    cases = [
+        ("predict", {"MODEL": "/none.safetensors", "DATASET": data}, "model file does not exist"),
+        ("predict", {"MODEL": model, "DATASET": write_raster("x.tif", np.ones((2, 2)))}, "not a dataset of Freshet"),
+        ("predict", {"MODEL": model, "DATASET": data, "START": "yesterday"}, "is not a date"),
+        (
+            "evaluate",
+            {"MODEL": model, "DATASET": data, "START": "1991-01-01", "END": "1990-01-01"},
+            "ends before it starts",
+        ),
+        ("explain", {"MODEL": model, "DATASET": data, "DATE": "1990-01-20"}, "place to explain is not clear"),
+        ("explain", {"MODEL": model, "DATASET": data, "DATE": "soon", "POINT": "1,2"}, "is not a date"),
+        ("finetune", {"MODEL": model, "DATASETS": []}, "No dataset is chosen"),
+        ("compare", {"PREDICTED_MAPS": "/none.tif", "OBSERVED_MAPS": "/none.tif"}, "predicted raster cannot be opened"),
+        ("tune", {"DATASETS": [data], **TRAIN}, "search space is empty"),
+        ("prepare", {"NAME": "x", "DATASET": "/tmp/x.nc"}, "No source is given"),
+        ("prepare", {"SOURCES": '[{"variable": "rain"}]', "DATASET": "/tmp/x.nc"}, "has no path"),
+        ("prepare", {"SOURCES": '[{"path": "/none.tif"}]', "DATASET": "/tmp/x.nc"}, "source does not exist"),
+        ("prepare", {"TABLE": ["rain", "/none.tif"], "DATASET": "/tmp/x.nc"}, "table of sources is not complete"),
+    ]
+    for name, values, word in cases:
+        assert word in _sentence(provider, name, values, context), name
+
+
+def test_point_is_brought_into_the_crs_of_the_dataset(provider, context, write_dataset_file, model):
+    values = {"MODEL": model, "DATASET": write_dataset_file(), "DATE": "1990-01-20", "POINT": "10,52 [EPSG:4326]"}
+    job = _job(provider, "explain", values, context)
+    assert (job.x, job.y) == (pytest.approx(4321000.0, abs=1.0), pytest.approx(3210000.0, abs=1.0))
+
+
+def test_prepare_takes_layers_table_and_json_together(provider, context, project, write_raster, tmp_path):
+    days = ("1995-02-01", "1995-02-02", "1995-02-03")
+    maps = np.linspace(0.1, 0.9, 36).reshape(3, 3, 4)
+    write_raster("pet/pet_1995-02-01.tif", maps[0])
+    sources = tmp_path / "sources.json"
+    sources.write_text(json.dumps([{"variable": "demand", "path": "pet", "quantity": "pet", "units": "mm/h"}]))
+    values = {
+        "NAME": "Mine",
+        "INPUT_LAYERS": [write_raster("rain.tif", maps, dates=days)],
+        "TARGET_LAYER": write_raster("sm.tif", maps, dates=days),
+        "STATIC_LAYERS": [write_raster("dem.tif", maps[0])],
+        "TABLE": ["t_air", write_raster("t.tif", maps, dates=days), "input", "temperature", "", "K"],
+        "SOURCES": str(sources),
+        "DATASET": str(tmp_path / "out.nc"),
+    }
+    job = _job(provider, "prepare", values, context)
+    found = {item.variable: (item.role, item.quantity, item.units) for item in job.sources}
+    assert found == {
+        "rain": ("input", "precipitation", "mm/d"),
+        "dem": ("static", "elevation", "m"),
+        "sm": ("target", "soil_moisture", "-"),
+        "t_air": ("input", "temperature", "K"),
+        "demand": ("input", "pet", "mm/h"),
+    }
+    assert job.grid.like == "sm" and job.output == str(tmp_path / "out.nc")
+
+
+def test_prepare_takes_a_grid_of_its_own(provider, context, write_raster):
+    maps = np.linspace(0.1, 0.9, 24).reshape(2, 3, 4)
+    layer = write_raster("rain.tif", maps, dates=("1995-02-01", "1995-02-02"))
+    values = {
+        "INPUT_LAYERS": [layer],
+        "CRS": "EPSG:3035",
+        "RESOLUTION": 500,
+        "EXTENT": "0,1000,0,2000 [EPSG:3035]",
+        "DATASET": "/tmp/x.nc",
+    }
+    grid = _job(provider, "prepare", values, context).grid
+    assert (grid.like, grid.crs, grid.resolution, grid.extent) == ("", "EPSG:3035", 500.0, (0.0, 0.0, 1000.0, 2000.0))
+
+
+@pytest.fixture
+def execute(provider, context, fake_engine, monkeypatch, write_raster, tmp_path):
+    """Runs freshet:compare with a worker that plays a part; execute(part, feedback) -> (results, ok)."""
+    monkeypatch.setattr(base, "find_engine", lambda settings: fake_engine)
+
+    def go(part, feedback=None, **values):
+        maps = write_raster("maps.tif", np.ones((1, 2, 2)))
+        values = {
+            "PREDICTED_MAPS": maps,
+            "OBSERVED_MAPS": maps,
+            "TITLE": part,
+            "RUN_FOLDER": str(tmp_path / "run"),
+            **values,
+        }
+        return provider.algorithm("compare").create().run(values, context, feedback or Feedback())
+
+    return go
+
+
+def test_algorithm_runs_its_job_and_returns_scores(execute, tmp_path):
+    feedback = Feedback()
+    results, ok = execute("done", feedback)
+    assert ok and results["RUN"] == str(tmp_path / "run") and results["NSE"] == 0.9
+    assert "first quarter" in feedback.lines and RunFolder(tmp_path / "run").header()["verb"] == "compare"
+
+
+@pytest.mark.parametrize(
+    "part, word",
+    [
+        ("fail", "The rain has no dates. Give dates."),
+        ("crash", "ended without a word"),
+        ("stillborn", "No module named 'torch'"),
+    ],
+)
+def test_fault_of_the_worker_is_the_fault_of_the_algorithm(execute, part, word):
+    feedback = Feedback()
+    results, ok = execute(part, feedback)
+    assert not ok and results == {} and word in feedback.errors[-1]
+
+
+def test_folder_that_holds_a_run_is_not_written_over(execute):
+    execute("done")
+    feedback = Feedback()
+    _results, ok = execute("done", feedback)
+    assert not ok and "already holds a run" in feedback.errors[-1]
+
+
+def test_cancelling_the_algorithm_cancels_the_run(execute, tmp_path):
+    class Impatient(Feedback):
+        def setProgressText(self, text):  # noqa: N802
+            self.cancel()
+
+    results, _ok = execute("slow", Impatient())
+    run = RunFolder(tmp_path / "run")
+    assert results == {"RUN": str(run.path)} and run.state().value == "cancelled"
+
+
+def test_results_are_returned_and_styled_when_loaded(context, project, write_raster, tmp_path):
+    path = write_raster("delta.tif", np.ones((2, 2, 2)), dates=("1990-01-01", "1990-01-02"))
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    artifact = Artifact(
+        kind="delta",
+        path=path,
+        title="Delta (mm)",
+        units="mm",
+        ramp="RdBu",
+        minimum=-3.0,
+        maximum=3.0,
+        dates=("1990-01-01", "1990-01-02"),
+    )
+    run.append(Event(EventKind.ARTIFACT, artifact.to_dict()))
+    run.append(Event(EventKind.ARTIFACT, {"kind": "model", "path": "results/model.safetensors"}))
+    found = results_of(run, ("MODEL", "DELTA", "PREDICTED", "MAPS"), context)
+    assert found == {"MODEL": str(run.path / "results/model.safetensors"), "DELTA": path, "MAPS": [path]}
+    from qgis.core import QgsRasterLayer
+
+    layer = QgsRasterLayer(path, "x")
+    details = context.layerToLoadOnCompletionDetails(path)
+    details.postProcessor().postProcessLayer(layer, context, Feedback())
+    assert details.name == "Delta (mm)" and layer.renderer().classificationMax() == 3.0
+    assert layer.customProperty("freshet/kind") == "delta"
+
+
+def test_paths_of_a_job_are_absolute_whatever_the_folder(provider, context, write_dataset_file, monkeypatch, tmp_path):
+    write_dataset_file("near.nc")
+    monkeypatch.chdir(tmp_path)
+    job = _job(provider, "train", {"DATASETS": ["near.nc"], **TRAIN}, context)
+    assert [Path(path) for path in job.datasets] == [tmp_path / "near.nc"]
+    assert "torch" not in sys.modules
