@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Optional
 
-from qgis.core import QgsApplication, QgsMessageLog, QgsTask
-from qgis.PyQt.QtCore import QCoreApplication, QThreadPool, pyqtSignal
+from qgis.core import QgsApplication, QgsMessageLog, QgsProject, QgsTask
+from qgis.PyQt.QtCore import QCoreApplication, QThreadPool, QTimer, pyqtSignal
+from qgis.PyQt.QtWidgets import QApplication
 
 from ..core.contracts import Event, EventKind, FreshetError, RunError, RunFolder, RunState
 from .engine import Engine
 from .watch import POLL_SECONDS, RunWatch
+
+_DOUBT_MS = 250
 
 
 class RunTask(QgsTask):
@@ -37,6 +40,7 @@ class RunTask(QgsTask):
         self.error: Optional[FreshetError] = None
         self._watch = RunWatch(run, engine)
         self._engine = engine
+        self._ending = False
         self._left = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
@@ -52,13 +56,15 @@ class RunTask(QgsTask):
         return self.error is None and self.state is not RunState.CANCELLED
 
     def cancel(self) -> None:
-        """A person, or QGIS's list of tasks, asks the run to stop. At the end of QGIS it only leaves."""
-        if QCoreApplication.closingDown():
-            self.leave()
+        """A person asks in QGIS's list of tasks for the run to stop, or QGIS ends and cancels all its tasks.
+
+        Both look the same at first. QGIS goes on to clear the project and quit, or asks about unsaved work, so a
+        moment later it is known which it was; only a person's wish cancels the run. Freshet's own button asks
+        the run folder directly.
+        """
         if not self._left.is_set():
-            # The folder may be gone; then there is nothing left to stop, and the watching notices it.
-            with contextlib.suppress(OSError):
-                self.folder.request_cancel()
+            QgsProject.instance().cleared.connect(self._qgis_ends)
+            QTimer.singleShot(_DOUBT_MS, self._cancel_unless_qgis_ends)
         super().cancel()
 
     def leave(self) -> None:
@@ -75,6 +81,17 @@ class RunTask(QgsTask):
             self._cancelled_in_queue()
         if self.state is not None and self.state.final:
             self.over.emit(str(self.folder.path), self.state)
+
+    def _qgis_ends(self) -> None:
+        self._ending = True
+
+    def _cancel_unless_qgis_ends(self) -> None:
+        asks = QApplication.activeModalWidget() is not None
+        if asks or self._ending or self._left.is_set() or QCoreApplication.closingDown():
+            return
+        # The folder may be gone; then there is nothing left to stop, and the watching notices it.
+        with contextlib.suppress(OSError):
+            self.folder.request_cancel()
 
     def _supervise(self) -> None:
         if self._left.is_set():

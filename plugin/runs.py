@@ -85,10 +85,7 @@ class Runs(QObject):
     def cancel(self, run: RunLike) -> None:
         """Ask the run's worker to stop; also takes a path. Nothing happens where the run is over."""
         folder = _folder(run)
-        task = self._tasks.get(str(folder.path))
-        if task is not None:
-            task.cancel()
-        elif not run_state(folder).final:
+        if str(folder.path) in self._tasks or not run_state(folder).final:
             folder.request_cancel()
 
     def runs(self) -> list[RunSummary]:

@@ -1,6 +1,6 @@
-"""Charts in QGIS: loss while training, series at a cell, reasons as a bridge. Matplotlib's object interface, redrawn calmly.
+"""Charts in QGIS: loss while training, series at a cell, reasons as a bridge.
 
-A chart takes plain Python values, keeps them and draws at most seven times a second, and only while somebody can see it.
+A chart takes plain Python values, keeps them and draws at most seven times a second, and only while it can be seen.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _canvas_class() -> Any:
 
 
 class Chart(QWidget):
-    """Base of all charts. Subclasses write ``paint(figure, data)``; the figure is made when there is something to see."""
+    """Base of all charts. Subclasses write ``paint(figure, data)``; the figure is made when it is needed."""
 
     def __init__(self, name: str, height_px: int = 200, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
@@ -198,7 +198,7 @@ class BridgeData:
 
 
 class BridgeChart(Chart):
-    """From baseline to prediction: a bar per variable, blue where it raised the prediction, brown where it lowered it."""
+    """From baseline to prediction: a bar per variable, blue where it raised it, brown where it lowered it."""
 
     def paint(self, figure: Any, data: BridgeData) -> None:
         """Draw the bars from top to bottom, each beginning where the one above ended."""
@@ -224,7 +224,7 @@ class BridgeChart(Chart):
 
 @dataclass
 class StepsData:
-    """Contribution of each variable by steps back, the oldest first; ``back`` says how many steps back each value is."""
+    """Contribution of each variable by step, the oldest first; ``back`` says how many steps back each is."""
 
     by_step: dict
     back: list = field(default_factory=list)

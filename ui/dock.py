@@ -29,9 +29,15 @@ class FreshetDock(QDockWidget):
     """Owns the pages; they speak to each other through :class:`Choice` alone."""
 
     def __init__(
-        self, datasets: Datasets, runs: Runs, choice: Choice, engine: EngineState, iface: Any = None, temporal: Any = None,
+        self,
+        datasets: Datasets,
+        runs: Runs,
+        choice: Choice,
+        engine: EngineState,
+        iface: Any = None,
+        temporal: Any = None,
         parent: Optional[QWidget] = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(tr("Freshet"), parent)
         self.setObjectName("FreshetDock")
         self.setAllowedAreas(Qt.DockWidgetArea.LeftDockWidgetArea | Qt.DockWidgetArea.RightDockWidgetArea)

@@ -16,7 +16,10 @@ from .text import tr
 
 
 class EngineState(QObject):
-    """What the strip says of the engine. ``works`` is True, False, or None while it is being proved; ``engine`` is None without one."""
+    """What the strip says of the engine.
+
+    ``works`` is True, False, or None while it is being proved; ``engine`` is None without one.
+    """
 
     changed = pyqtSignal()
 

@@ -21,9 +21,15 @@ class FollowUp(QObject):
     """Listens to the ends of runs; works on the main thread only."""
 
     def __init__(
-        self, runs: Runs, datasets: Datasets, choice: Choice, iface: Any = None, temporal: Any = None,
-        settings: Callable[[], Settings] = load_settings, parent: Optional[QObject] = None,
-    ) -> None:  # fmt: skip
+        self,
+        runs: Runs,
+        datasets: Datasets,
+        choice: Choice,
+        iface: Any = None,
+        temporal: Any = None,
+        settings: Callable[[], Settings] = load_settings,
+        parent: Optional[QObject] = None,
+    ) -> None:
         super().__init__(parent)
         self._runs, self._datasets, self._choice, self._iface, self._temporal = runs, datasets, choice, iface, temporal
         self._settings = settings

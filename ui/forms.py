@@ -48,7 +48,10 @@ def family_fields(family: Family) -> list[Field]:
 
 
 class Form(QWidget):
-    """Labelled widgets for ``fields``. ``part`` is "all", "common" or "advanced"; object names begin with ``prefix``."""
+    """Labelled widgets for ``fields``; ``part`` is "all", "common" or "advanced".
+
+    Object names begin with ``prefix``.
+    """
 
     changed = pyqtSignal()
 

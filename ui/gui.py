@@ -24,7 +24,7 @@ ACTIONS = (
 
 
 class FreshetGui:
-    """Owner of the long-lived objects. ``iface`` is None inside ``qgis_process``; then there is a provider and nothing else."""
+    """Owner of the long-lived objects. Inside ``qgis_process``, ``iface`` is None and there is a provider alone."""
 
     def __init__(self, iface: Any) -> None:
         self.iface = iface

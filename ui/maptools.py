@@ -51,7 +51,10 @@ class PointTool(QgsMapTool):
 
 
 class PolygonTool(QgsMapTool):
-    """Left clicks set corners, a right click or double click ends; emits ``drawn`` with the polygon in the CRS of the map."""
+    """Left clicks set corners, a right click or double click ends.
+
+    ``drawn`` is emitted with the polygon in the CRS of the map.
+    """
 
     drawn = pyqtSignal(QgsGeometry)
 

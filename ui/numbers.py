@@ -1,6 +1,6 @@
 """Numbers as people type them: with point or comma, with exponents, never misread.
 
-Qt's spin boxes read "0.5" as 5 where the comma is the decimal sign, so fields for numbers are line edits with this parser.
+Qt's spin boxes read "0.5" as 5 where the comma is the decimal sign, so number fields are line edits with this parser.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _WRONG_STYLE = "border: 1px solid #b2182b;"
 def parse_number(text: str, group_sign: str = "") -> float:
     """The number in ``text``; point and comma are both decimal signs.
 
-    ``group_sign`` is what separates thousands where the person lives: "1,234" with "," as ``group_sign`` may mean two things
-    and is refused, as is anything with two different signs. Raises :class:`ConfigError`.
+    ``group_sign`` is what separates thousands where the person lives: "1,234" with "," as ``group_sign`` may mean two
+    things and is refused, as is anything with two different signs. Raises :class:`ConfigError`.
     """
     cleaned = text.strip().replace("\u2212", "-")
     grouped = _LOOKS_GROUPED.fullmatch(cleaned)

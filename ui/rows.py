@@ -53,7 +53,7 @@ class _TwoLines(QStyledItemDelegate):
 
 
 class Rows(QListWidget):
-    """The list. Each item is known by a key (a path); ``chosen`` is emitted when a person or the program picks another."""
+    """The list. Each item is known by a key (a path); ``chosen`` is emitted when another becomes current."""
 
     chosen = pyqtSignal(str)
 
@@ -76,7 +76,7 @@ class Rows(QListWidget):
         return [self.item(i).data(Qt.ItemDataRole.UserRole) for i in range(self.count())]
 
     def fill(self, rows: list[dict]) -> None:
-        """Show ``rows`` (key, name, text, tip, fraction, colour); the current key stays current where it is still there."""
+        """Show ``rows`` (key, name, text, tip, fraction, colour); the current key stays where it is still there."""
         before = self.key()
         same = self.keys() == [entry["key"] for entry in rows]
         self.blockSignals(True)

@@ -34,7 +34,8 @@ class Batch:
 
 @dataclass(frozen=True)
 class WindowData:
-    """Scaled arrays of one dataset: ``x (T, C, H, W)`` with 0 (the mean) for missing, ``observed`` bool or None,
+    """Scaled arrays of one dataset: ``x (T, C, H, W)`` with 0 (the mean) for missing and
+    the nearest value in cells that never have one, ``observed`` bool or None,
     ``season (T, 2)`` or
     None, ``static (S, H, W)``, ``y (T, H, W)`` with NaN for missing and outside the mask, or None."""
 
@@ -96,12 +97,12 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
     x = np.stack([_scaled(dataset.dynamic(v.name), v) for v in card.inputs], axis=1)
     observed = np.isfinite(x)
     complete = bool(observed.all())
+    for channel in range(x.shape[1]):
+        x[:, channel] = continued(x[:, channel], observed[:, channel].any(axis=0))
     np.nan_to_num(x, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     static = None
     if card.static:
-        maps = (Scaler.from_dict(v.scaler).channels(dataset.static_map(v.name)) for v in card.static)
-        static = np.concatenate(list(maps))
-        np.nan_to_num(static, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        static = np.concatenate([_static_channels(dataset.static_map(v.name), v) for v in card.static])
     y = None
     if card.target.name in dataset.variables:
         y = _scaled(dataset.dynamic(card.target.name), card.target)
@@ -121,6 +122,25 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
         y=y,
         mask=dataset.mask,
     )
+
+
+def continued(maps: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """``maps (..., H, W)`` with each cell that is not ``known (H, W)`` taking the value of the nearest known one.
+
+    For cells that never have a value, as outside a basin: a convolution at the border would otherwise see mean weather
+    there, which made a rim of wrong predictions. They stay unobserved. Without any known cell the maps come back as they are.
+    """
+    if known.all() or not known.any():
+        return maps
+    from scipy.ndimage import distance_transform_edt
+
+    rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return maps[..., rows, columns]
+
+
+def _static_channels(values: np.ndarray, card: VariableCard) -> np.ndarray:
+    whole = continued(values, np.isfinite(values))
+    return np.nan_to_num(Scaler.from_dict(card.scaler).channels(whole), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def season_of(times: np.ndarray) -> np.ndarray:

@@ -113,14 +113,22 @@ def publish(
     values of a training.
     """
     yield from write_scores(evaluation.scores, run)
-    card, several = evaluation.card, len(evaluation.maps) > 1
-    for number, maps in enumerate(evaluation.maps):
-        for name in MAP_SCORES:
-            yield artifact_event(_score_map(evaluation, run, name, maps[name], card.lead + number, several))
+    yield from write_score_maps(evaluation.maps, evaluation.card, evaluation.grid, evaluation.look, run)
     if with_report:
-        report = report_of(evaluation, title or card.title, asked, history)
+        report = report_of(evaluation, title or evaluation.card.title, asked, history)
         write_report(run.report_file, report)
-        yield artifact_event(Artifact(kind="report", path=run.report_file.name, title="Report"))
+        yield artifact_event(Artifact(kind="report", path=relative(run, run.report_file), title="Report"))
+
+
+def write_score_maps(
+    maps_of_leads: Sequence[dict[str, np.ndarray]], card: ModelCard, grid: Grid, look: Look, run: RunFolder
+) -> Iterator[Event]:
+    """Write a map a score and lead, and tell of each."""
+    for number, maps in enumerate(maps_of_leads):
+        for name in MAP_SCORES:
+            ahead = lead_words(card.lead + number, len(maps_of_leads) > 1)
+            file = run.results / file_name(f"score_{name}", card.lead + number, card.lead)
+            yield artifact_event(_score_map(file, name, maps[name], ahead, card, grid, look, run))
 
 
 def write_scores(scores: dict[str, Any], run: RunFolder) -> Iterator[Event]:
@@ -286,24 +294,14 @@ def _evaluation(
 
 
 def _score_map(
-    evaluation: Evaluation, run: RunFolder, name: str, values: np.ndarray, lead_steps: int, several: bool
+    path: Path, name: str, values: np.ndarray, ahead: str, card: ModelCard, grid: Grid, look: Look, run: RunFolder
 ) -> Artifact:
-    card, (words, ramp, _, note) = evaluation.card, SCORE_STYLES[name]
+    words, ramp, _, note = SCORE_STYLES[name]
     units = display_units(card.target.units) if name == "rmse" else "-"
-    title = f"{words} of {evaluation.look.label}{lead_words(lead_steps, several)} ({units})"
-    path = run.results / file_name(f"score_{name}", lead_steps, card.lead)
-    write_map(path, values, evaluation.grid, units=units, label=title)
+    title = f"{words} of {look.label}{ahead} ({units})"
+    write_map(path, values, grid, units=units, label=title)
     minimum, maximum = score_range(name, values)
     return Artifact(
-        kind="score-map",
-        path=relative(run, path),
-        title=title,
-        variable=card.target.name,
-        units=units,
-        ramp=ramp,
-        minimum=minimum,
-        maximum=maximum,
-        step_seconds=card.step_seconds,
-        note=note,
-        group="Scores per cell",
-    )
+        kind="score-map", path=relative(run, path), title=title, variable=card.target.name, units=units, ramp=ramp,
+        minimum=minimum, maximum=maximum, step_seconds=card.step_seconds, note=note, group="Scores per cell",
+    )  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from .artifacts import (
     sequential_range,
     symmetric_limit,
 )
-from .evaluate import look_of, model_lines, rain_of, relative, series_panels, write_scores
+from .evaluate import look_of, model_lines, rain_of, relative, series_panels, write_score_maps, write_scores
 from .figures import Look
 from .geotiff import SeriesWriter, check_space, iso, write_series
 from .judge import Judge, Reference, central_cell, scores_document
@@ -67,23 +67,46 @@ class _Plan:
 
 
 def predict(job: PredictJob, run: RunFolder) -> Iterator[Event]:
-    """predicted.tif (one a lead); observed.tif, delta.tif and scores.json where the dataset holds the target;
-    report.html.
+    """predicted.tif (one a lead); observed.tif, delta.tif and scores.json where the dataset holds the target; report.html.
 
-    Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit; :class:`RunError`
-    where the disc is full.
+    Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit; :class:`RunError` where
+    the disc is full.
     """
     with Predictor(job.model, job.dataset, job.device, batch=job.batch) as predictor:
         yield message(f"Device {predictor.why_device}.")
         ends, why = choose_ends(predictor.data, predictor.card, job.period, need_target=False)
-        plan = _plan(predictor, run, ends)
         yield message(why)
-        for note in plan.notes:
-            yield message(note, "warning")
-        yield from _write_maps(plan)
-        look = look_of(predictor.card, *sequential_range(plan.values), symmetric_limit(plan.deltas))
-        yield from _tell(plan, look)
-        yield from _finish(plan, job, look)
+        asked = [("Predict with", job.model), ("On", job.dataset)]
+        yield from predict_series(predictor, ends, run, title=job.title, asked=asked)
+
+
+def predict_series(
+    predictor: Predictor,
+    ends: np.ndarray,
+    run: RunFolder,
+    *,
+    title: str = "",
+    asked: Sequence[tuple[str, str]] = (),
+    history: Sequence[dict[str, Any]] = (),
+) -> Generator[Event, None, Optional[dict[str, Any]]]:
+    """Maps, scores, score maps and report of windows that end at ``ends``, into ``run``; gives the content of scores.json.
+
+    ``history``: METRIC values of a training, drawn as the loss curve.
+    """
+    plan = _plan(predictor, run, ends)
+    for note in plan.notes:
+        yield message(note, "warning")
+    yield from _write_maps(plan)
+    look = look_of(predictor.card, *sequential_range(plan.values), symmetric_limit(plan.deltas))
+    yield from _tell(plan, look)
+    scores = scores_document(plan.judges, predictor.card, predictor.dataset) if plan.observed_somewhere else None
+    if scores is not None:
+        yield from write_scores(scores, run)
+        maps = [judge.model.maps() for judge in plan.judges]
+        yield from write_score_maps(maps, predictor.card, predictor.dataset.grid, look, run)
+    write_report(run.report_file, _report(plan, title, asked, history, look, scores))
+    yield artifact_event(Artifact(kind="report", path=relative(run, run.report_file), title="Report"))
+    return scores
 
 
 def _plan(predictor: Predictor, run: RunFolder, ends: np.ndarray) -> _Plan:
@@ -202,17 +225,14 @@ def _artifact(plan: _Plan, kind: str, number: int, name: str, dates: tuple[str, 
     )
 
 
-def _finish(plan: _Plan, job: PredictJob, look: Look) -> Iterator[Event]:
-    """scores.json where something could be judged, and the report."""
-    card, dataset = plan.predictor.card, plan.predictor.dataset
-    scores = scores_document(plan.judges, card, dataset) if plan.observed_somewhere else None
-    if scores is not None:
-        yield from write_scores(scores, plan.run)
-    write_report(plan.run.report_file, _report(plan, job, look, scores))
-    yield artifact_event(Artifact(kind="report", path=plan.run.report_file.name, title="Report"))
-
-
-def _report(plan: _Plan, job: PredictJob, look: Look, scores: Optional[dict]) -> Report:
+def _report(
+    plan: _Plan,
+    title: str,
+    asked: Sequence[tuple[str, str]],
+    history: Sequence[dict[str, Any]],
+    look: Look,
+    scores: Optional[dict[str, Any]],
+) -> Report:
     card, dataset = plan.predictor.card, plan.predictor.dataset
     dates = plan.targets[:, 0]
     first = plan.judges[0] if plan.observed_somewhere else None
@@ -230,9 +250,9 @@ def _report(plan: _Plan, job: PredictJob, look: Look, scores: Optional[dict]) ->
         ]
     period = f"{iso(dates[0])} to {iso(dates[-1])}, {len(dates)} dates"
     return Report(
-        title=job.title or f"{look.label} predicted",
+        title=title or f"{look.label} predicted",
         subtitle=f"{look.label} ({look.units}), {dataset.name}, {period}",
-        asked=[("Predict with", job.model), ("On", job.dataset), *model_lines(card), ("Period", period)],
+        asked=[*asked, *model_lines(card), ("Period", period)],
         look=look,
         grid=dataset.grid,
         step_seconds=card.step_seconds,
@@ -244,6 +264,7 @@ def _report(plan: _Plan, job: PredictJob, look: Look, scores: Optional[dict]) ->
         dates=dates,
         series=series,
         nse_map=plan.judges[0].model.maps()["nse"] if judged else None,
+        history=history,
         notes=plan.notes,
     )
 

@@ -16,7 +16,7 @@ from ..contracts.run_folder import RunFolder
 from ..contracts.training_job import FinetuneJob, TrainingConfig, TrainJob
 from ..data.splits import Split
 from ..data.store import Dataset
-from ..inference.trained import results_of_training
+from ..inference.trained import results_of_training, write_mean_scores
 from ..training.loop import fit
 from ..training.model_file import build_from_card, load_model, save_model
 from ..training.setup import TrainingSet, build_card, splits_of, training_sets, versions
@@ -86,6 +86,8 @@ def judged_model(module: nn.Module, ready: Ready, run: RunFolder, history: Seque
         folder = f"basin_{number + 1}" if len(ready.datasets) > 1 else ""
         results = results_of_training(module, card, dataset, split, run, history, folder=folder)
         scores[dataset.name] = yield from _scaled(results, number / len(ready.datasets), 1 / len(ready.datasets))
+    if len(ready.datasets) > 1:
+        write_mean_scores([item for item in scores.values() if item], run)
     save_model(run.model_file, module, card.replace(scores=scores))
     artifact = Artifact(kind="model", path="results/model.safetensors", title=card.title, variable=card.target.name)
     yield Event(EventKind.ARTIFACT, artifact.to_dict())

@@ -41,14 +41,18 @@ def tune(job: TuneJob, run: RunFolder) -> Iterator[Event]:
         trial = study.ask()
         options = suggested(job, trial)
         yield _message(f"Trial {number + 1} of {job.trials}: {json.dumps(options)}")
-        loss = yield from _trained(with_options(job.train, options), run, trial.number, number / job.trials, 1 / job.trials)
+        loss = yield from _trained(
+            with_options(job.train, options), run, trial.number, number / job.trials, 1 / job.trials
+        )
         study.tell(trial, loss)
         _write_table(study, run)
         yield _message(f"Trial {number + 1}: validation loss {loss:.4g}; best so far {study.best_value:.4g}")
     best = with_options(job.train, _options_of(study.best_trial))
     write_text(run.results / "best_job.json", best.to_json())
     yield Event(EventKind.ARTIFACT, Artifact(kind="table", path="results/trials.csv", title="Trials").to_dict())
-    yield Event(EventKind.ARTIFACT, Artifact(kind="table", path="results/best_job.json", title="Best training").to_dict())
+    yield Event(
+        EventKind.ARTIFACT, Artifact(kind="table", path="results/best_job.json", title="Best training").to_dict()
+    )
     with opened(best) as ready:
         module = build_from_card(ready.card)
         state = load_checkpoint(_folder(run, study.best_trial.number) / "best.safetensors", module)
@@ -80,7 +84,11 @@ def suggested(job: TuneJob, trial: Any) -> dict[str, Any]:
         if isinstance(space, list) and space:
             index = trial.suggest_categorical(key, list(range(len(space))))
             options[key] = space[index]
-        elif isinstance(space, dict) and {"low", "high"} <= set(space) <= {"low", "high", "log"} and space["low"] < space["high"]:
+        elif (
+            isinstance(space, dict)
+            and {"low", "high"} <= set(space) <= {"low", "high", "log"}
+            and space["low"] < space["high"]
+        ):
             whole = isinstance(space["low"], int) and isinstance(space["high"], int)
             draw = trial.suggest_int if whole else trial.suggest_float
             options[key] = draw(key, space["low"], space["high"], log=bool(space.get("log", False)))
@@ -121,7 +129,9 @@ def _trained(job: TrainJob, run: RunFolder, number: int, done: float, share: flo
                 best = min(best, event.values["validation_loss"])
             elif event.kind is EventKind.PROGRESS:
                 fraction = 0.95 * (done + share * event.values["fraction"])
-                yield Event(event.kind, {"fraction": round(fraction, 4), "text": f"Trial {number + 1}: {event.values['text']}"})
+                yield Event(
+                    event.kind, {"fraction": round(fraction, 4), "text": f"Trial {number + 1}: {event.values['text']}"}
+                )
     return best
 
 

@@ -120,6 +120,15 @@ def test_values_reach_the_job(provider, context, write_dataset_file):
     assert (job.split.train.end, job.split.test.start, job.split.test.end) == ("1990-01-20", "1990-01-31", "")
 
 
+def test_choice_can_be_given_by_name_or_by_number(provider, context, write_dataset_file):
+    values = {"DATASETS": [write_dataset_file()], **TRAIN}
+    found = [
+        _job(provider, "train", {**values, "DEVICE": given}, context).training.device for given in ("cuda", "2", 2)
+    ]
+    assert found == ["cuda"] * 3
+    assert "one of auto, cpu" in _sentence(provider, "train", {**values, "DEVICE": "tpu"}, context)
+
+
 @pytest.mark.parametrize(
     "changes, word",
     [

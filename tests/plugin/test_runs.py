@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("qgis.core", reason="the plugin needs QGIS's own Python")
 
 from qgis.core import QgsApplication, QgsRasterLayer
+from qgis.PyQt.QtCore import QThreadPool, QTimer
 
 from freshet.core.contracts import DoctorJob, EngineError, Event, EventKind, RunFolder, RunState
 from freshet.core.contracts.run_folder import process_lives
@@ -137,12 +138,28 @@ def test_cancelling_all_tasks_when_qgis_ends_leaves_the_run_alone(runs, wait_unt
     task = RunTask(run, fake_engine)
     QgsApplication.taskManager().addTask(task)
     pid = _pid(run, wait_until)
-    task.leave()
-    QgsApplication.taskManager().cancelAll()
+    QgsApplication.taskManager().cancelAll()  # as QGIS does first of all
+    task.leave()  # as Runs does when the application is about to quit
     assert task.wait_idle(30)
+    wait_until(lambda: QgsApplication.taskManager().countActiveTasks() == 0)
     assert process_lives(pid) and not run.cancel_requested()
     run.request_cancel()
     wait_until(lambda: not process_lives(pid))
+
+
+def test_cancelling_all_tasks_and_clearing_the_project_is_the_end_of_qgis_and_cancels_nothing(
+    runs, story, wait_until, project
+):
+    run = runs.submit("doctor", DoctorJob(), "slow")
+    _pid(run, wait_until)
+    QgsApplication.taskManager().cancelAll()
+    project.clear()
+    over = []
+    QTimer.singleShot(600, lambda: over.append(1))
+    wait_until(lambda: over)
+    assert not run.cancel_requested() and story["ended"] == []
+    runs.cancel(run)
+    wait_until(lambda: story["ended"])
 
 
 def test_removing_layers_and_the_project_during_a_run_is_harmless(runs, story, wait_until, project, write_raster):
@@ -176,8 +193,6 @@ def test_fault_in_the_watching_is_kept_and_not_thrown(runs, fake_engine, tmp_pat
 
 
 def test_slot_of_the_thread_pool_is_free_while_a_run_is_watched(runs, story, wait_until):
-    from qgis.PyQt.QtCore import QThreadPool
-
     before = QThreadPool.globalInstance().activeThreadCount()
     run = runs.submit("doctor", DoctorJob(), "slow")
     _pid(run, wait_until)

@@ -39,9 +39,11 @@ def test_folders_and_a_static_raster_become_the_job_that_is_seen(filled, folders
     verb, job, title = runs.submitted[0]
     assert (verb, title) == ("prepare", "Test basin") and isinstance(job, PrepareJob)
     assert [(s.variable, s.role, s.quantity) for s in job.sources] == [
-        ("precipitation", "input", "precipitation"), ("pet", "input", "pet"), ("soil_moisture", "target", "soil_moisture"),
+        ("precipitation", "input", "precipitation"),
+        ("pet", "input", "pet"),
+        ("soil_moisture", "target", "soil_moisture"),
         ("dem", "static", "elevation"),
-    ]  # fmt: skip
+    ]
     assert job.sources[0].path == str(folders / "precipitation")
     assert job.grid.like == "soil_moisture" and job.step_hours is None
     assert job.output.endswith("test_basin.nc")

@@ -230,9 +230,15 @@ def test_an_explanation_is_shown_as_a_bridge_that_adds_up(dock, datasets, make_s
     run = runs.submit("explain", job, "Why")
     run.results.mkdir()
     found = {
-        "variables": {"rain": 0.12, "pet": -0.06}, "by_step_back": {"rain": [0.1, 0.02], "pet": [-0.05, -0.01]},
-        "baseline_prediction": 0.5, "prediction": 0.56, "residual": 0.0, "residual_share": 0.0, "units": "-", "date": "1993-07-04",
-    }  # fmt: skip
+        "variables": {"rain": 0.12, "pet": -0.06},
+        "by_step_back": {"rain": [0.1, 0.02], "pet": [-0.05, -0.01]},
+        "baseline_prediction": 0.5,
+        "prediction": 0.56,
+        "residual": 0.0,
+        "residual_share": 0.0,
+        "units": "-",
+        "date": "1993-07-04",
+    }
     (run.results / "attribution.json").write_text(json.dumps(found))
     runs.list[0] = dataclasses.replace(runs.list[0], state=RunState.DONE)
     runs.changed.emit()

@@ -33,8 +33,9 @@ def hints(rows: list[Row], start: Optional[datetime] = None, end: Optional[datet
     moving = [(name, report) for name, role, report in rows if role != "static"]
     found += [
         tr("{name}: it has no dates, so it can only be a static map. Set its role to static.").format(name=name)
-        for name, report in moving if not report.dates and not any("date" in problem for problem in report.problems)
-    ]  # fmt: skip
+        for name, report in moving
+        if not report.dates and not any("date" in problem for problem in report.problems)
+    ]
     if rows and not any(role == "target" for _, role, _ in rows):
         found.append(tr("No variable is the target: set the role of what shall be predicted to target."))
     dated = [(name, report) for name, report in moving if report.dates]

@@ -168,7 +168,10 @@ def mask_layers(project: QgsProject) -> list[QgsMapLayer]:
     nodes = [node.layer() for node in project.layerTreeRoot().findLayers()]
     # QgsWkbTypes.PolygonGeometry has this one name in all versions from 3.22 on.
     polygons = [
-        layer for layer in nodes
-        if isinstance(layer, QgsVectorLayer) and layer.providerType() == "ogr" and layer.geometryType() == QgsWkbTypes.PolygonGeometry
-    ]  # fmt: skip
+        layer
+        for layer in nodes
+        if isinstance(layer, QgsVectorLayer)
+        and layer.providerType() == "ogr"
+        and layer.geometryType() == QgsWkbTypes.PolygonGeometry
+    ]
     return [*polygons, *raster_layers(project)]

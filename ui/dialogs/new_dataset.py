@@ -1,4 +1,4 @@
-"""Dialog: a new dataset from layers, files and folders. One page, no wizard; what is wrong stands in it as sentences."""
+"""Dialog: a new dataset from layers, files and folders. One page; what is wrong stands in it as sentences."""
 
 from __future__ import annotations
 

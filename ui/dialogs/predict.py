@@ -129,11 +129,15 @@ def card_words(card: ModelCard) -> str:
     labels = {item.name: item.label for item in FAMILIES}
     lines = [
         tr("{family}: {target} ({units}) {lead} steps ahead, from the last {window} steps of {step}").format(
-            family=labels.get(card.family, card.family), target=card.target.label or card.target.name, units=card.target.units,
-            lead=card.lead, window=card.window, step=format_step(card.step_seconds),
+            family=labels.get(card.family, card.family),
+            target=card.target.label or card.target.name,
+            units=card.target.units,
+            lead=card.lead,
+            window=card.window,
+            step=format_step(card.step_seconds),
         ),
         tr("Needs: ") + ", ".join(f"{item.name} ({item.units})" for item in (*card.inputs, *card.static)),
-    ]  # fmt: skip
+    ]
     return "\n".join(lines)
 
 
@@ -158,7 +162,7 @@ def mismatches(card: ModelCard, summary: DatasetSummary) -> list[str]:
                         units=need.units,
                         seen_low=number(need.minimum),
                         seen_high=number(need.maximum),
-                    )  # fmt: skip
+                    )
                 )
     if abs(card.step_seconds - summary.step_seconds) > 1:
         found.append(

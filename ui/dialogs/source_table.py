@@ -1,4 +1,4 @@
-"""The table of a new dataset: one row a variable, filled by looking into the sources, every guess open to correction."""
+"""The table of a new dataset: one row a variable, filled from the sources, every guess open to correction."""
 
 from __future__ import annotations
 
@@ -21,9 +21,15 @@ HEADS = ("Role", "Variable", "Quantity", "Source", "Time", "Unit", "Range", "Che
 _WIDTHS = (84, 110, 190, 170, 165, 70, 110, 0)
 _WIDEST = 230
 _TIPS = (
-    "input, target, or a static map", "Short name in the dataset", "What it is; sets unit, range, aggregation and colours", "", "",
-    "Unit of the source, such as mm/d, K or m3/s", "Least and greatest value of a sample", "What was noticed",
-)  # fmt: skip
+    "input, target, or a static map",
+    "Short name in the dataset",
+    "What it is; sets unit, range, aggregation and colours",
+    "",
+    "",
+    "Unit of the source, such as mm/d, K or m3/s",
+    "Least and greatest value of a sample",
+    "What was noticed",
+)
 
 
 @dataclass
@@ -184,9 +190,13 @@ class SourceTable(QTableWidget):
             source = tr("{name}/ ({count} files)").format(name=name, count=len(report.files))
         unit = report.units or "-"
         texts = {
-            VARIABLE: self._free_name(report.variable), SOURCE: source, TIME: time_words(report), UNIT: unit,
-            RANGE: value_range(report.minimum, report.maximum), CHECK: check_words(report),
-        }  # fmt: skip
+            VARIABLE: self._free_name(report.variable),
+            SOURCE: source,
+            TIME: time_words(report),
+            UNIT: unit,
+            RANGE: value_range(report.minimum, report.maximum),
+            CHECK: check_words(report),
+        }
         tips = {SOURCE: report.path, CHECK: "\n".join(report.problems), UNIT: self._unit_tip(report)}
         for column, text in texts.items():
             item = QTableWidgetItem(text)

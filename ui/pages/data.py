@@ -236,7 +236,8 @@ def _crs_name(text: str) -> str:
 def _second_line(summary: DatasetSummary) -> str:
     step = format_step(summary.step_seconds)
     names = ", ".join(item.name for item in summary.variables)
-    return f"{summary.start[:10]} .. {summary.end[:10]}, {step}, {summary.grid.get('columns')} x {summary.grid.get('rows')}\n{names}"
+    cells = f"{summary.grid.get('columns')} x {summary.grid.get('rows')}"
+    return f"{summary.start[:10]} .. {summary.end[:10]}, {step}, {cells}\n{names}"
 
 
 def _table() -> QTableWidget:

@@ -143,9 +143,12 @@ class ModelPage(Page):
         self.season.setToolTip(tr("Tell the model the day of the year, as sine and cosine."))
         self.season.setChecked(True)
         for text, widget in (
-            (tr("Datasets"), self.datasets), (tr("Predict"), self.target), (tr("From"), self.inputs),
-            (tr("Static maps"), self.static), (tr("Season"), self.season),
-        ):  # fmt: skip
+            (tr("Datasets"), self.datasets),
+            (tr("Predict"), self.target),
+            (tr("From"), self.inputs),
+            (tr("Static maps"), self.static),
+            (tr("Season"), self.season),
+        ):
             form.addRow(text, widget)
         self.shape = Form(config_fields(TrainJob, SHAPE_FIELDS), "freshetModelShape")
         self.periods = Periods("freshetModelPeriods")
@@ -202,9 +205,20 @@ class ModelPage(Page):
             self.body.addWidget(widget)
         self.close_column()
         self._parts = (
-            self._task, self.shape, self._period_heading, self.periods, self._model_heading, self.family, self.about,
-            self._options_place, self._training_heading, self.training, self._training_fold, self.cost, self._title_row,
-        )  # fmt: skip
+            self._task,
+            self.shape,
+            self._period_heading,
+            self.periods,
+            self._model_heading,
+            self.family,
+            self.about,
+            self._options_place,
+            self._training_heading,
+            self.training,
+            self._training_fold,
+            self.cost,
+            self._title_row,
+        )
 
     def _connect(self) -> None:
         self._datasets.changed.connect(self.refresh)
@@ -213,9 +227,15 @@ class ModelPage(Page):
         self.family.currentIndexChanged.connect(self._show_family)
         self.preset.currentIndexChanged.connect(self._take_preset)
         for signal in (
-            self.target.currentIndexChanged, self.inputs.itemChanged, self.static.itemChanged, self.season.toggled,
-            self.shape.changed, self.periods.changed, self.training.changed, self.training_more.changed,
-        ):  # fmt: skip
+            self.target.currentIndexChanged,
+            self.inputs.itemChanged,
+            self.static.itemChanged,
+            self.season.toggled,
+            self.shape.changed,
+            self.periods.changed,
+            self.training.changed,
+            self.training_more.changed,
+        ):
             signal.connect(self._check)
 
     # -- following

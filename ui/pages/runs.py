@@ -19,9 +19,16 @@ from ..widgets import Notice, button, heading, row
 from .page import Page
 
 VERBS = {
-    "prepare": "dataset", "train": "training", "finetune": "fine-tuning", "predict": "prediction", "compare": "comparison",
-    "evaluate": "evaluation", "explain": "explanation", "tune": "search", "doctor": "engine check",
-}  # fmt: skip
+    "prepare": "dataset",
+    "train": "training",
+    "finetune": "fine-tuning",
+    "predict": "prediction",
+    "compare": "comparison",
+    "evaluate": "evaluation",
+    "explain": "explanation",
+    "tune": "search",
+    "doctor": "engine check",
+}
 _COLOURS = {RunState.FAILED: "#b2182b", RunState.LOST: "#b2182b", RunState.CANCELLED: "#777777"}
 _REFRESH_MS = 250
 WITH_MAPS = ("predicted", "observed", "delta", "score-map", "attribution")
@@ -66,8 +73,10 @@ class RunsPage(Page):
         """Let go of the runs."""
         self._timer.stop()
         for signal, slot in (
-            (self._runs.events, self._on_events), (self._runs.ended, self._on_ended), (self._runs.changed, self.refresh),
-        ):  # fmt: skip
+            (self._runs.events, self._on_events),
+            (self._runs.ended, self._on_ended),
+            (self._runs.changed, self.refresh),
+        ):
             signal.disconnect(slot)
 
     # -- building
@@ -254,9 +263,13 @@ def _entry(summary: RunSummary) -> dict:
     when = summary.created.replace("T", " ")[:16]
     line = f"{tr(VERBS.get(summary.verb, summary.verb))}, {state_words(summary)}"
     return {
-        "key": summary.path, "name": summary.title, "text": f"{line}\n{when}", "colour": _COLOURS.get(summary.state),
-        "fraction": summary.fraction if not summary.state.final else None, "tip": summary.text or os.path.basename(summary.path),
-    }  # fmt: skip
+        "key": summary.path,
+        "name": summary.title,
+        "text": f"{line}\n{when}",
+        "colour": _COLOURS.get(summary.state),
+        "fraction": summary.fraction if not summary.state.final else None,
+        "tip": summary.text or os.path.basename(summary.path),
+    }
 
 
 def _epoch_words(values: dict) -> str:

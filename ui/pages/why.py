@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Optional
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsGeometry, QgsPointXY, QgsProject
@@ -10,22 +9,21 @@ from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QRa
 
 from ...core.contracts import ConfigError, ExplainJob, FreshetError, Grid, RunFolder, RunState
 from ...core.contracts.config import Rule
-from ...core.contracts.dates import format_step
 from ...core.contracts.model_card import read_card
 from ...plugin.datasets import Datasets, DatasetSummary
 from ...plugin.layers import add_run_results
 from ...plugin.runs import Runs
+from ..attribution import answer_words, named, read_attribution, step_word
 from ..charts import BridgeChart, BridgeData, StepsChart, StepsData
 from ..choice import Choice
 from ..forms import Form, config_fields
 from ..maptools import PointTool, PolygonTool, ToolSwitch
 from ..numbers import NumberEdit
 from ..series import crs_from, point_in
-from ..text import number, percent, tr
+from ..text import tr
 from ..widgets import DateField, Notice, PathField, button, heading, narrow, row
 from .page import Page
 
-_LONGEST_LABEL = 20
 METHOD_FIELDS = ("method", "baseline", "steps", "device")
 
 
@@ -336,60 +334,20 @@ class WhyPage(Page):
             BridgeData(
                 found["baseline_prediction"],
                 found["prediction"],
-                _named(found, found["variables"]),
+                named(found, found["variables"]),
                 units,
                 f"{found.get('target_label') or tr('prediction')} ({units or '-'})",
                 found.get("residual", 0.0),
-            )  # fmt: skip
+            )
         )
-        by_step = _named(found, found.get("by_step_back", {}))
-        self.steps.show_data(StepsData(by_step, found.get("steps_back") or [], units, _step_word(found)))
+        by_step = named(found, found.get("by_step_back", {}))
+        self.steps.show_data(StepsData(by_step, found.get("steps_back") or [], units, step_word(found)))
 
     def _add_maps(self) -> None:
         try:
             add_run_results(RunFolder(self.result.currentData()), QgsProject.instance(), self._iface, self._temporal)
         except FreshetError as error:
             self.notice.fail(error)
-
-
-def read_attribution(run: RunFolder) -> Optional[dict[str, Any]]:
-    """``results/attribution.json`` of an explanation, None where it is missing or broken."""
-    try:
-        found = json.loads((run.results / "attribution.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    needed = ("variables", "baseline_prediction", "prediction")
-    return found if isinstance(found, dict) and all(name in found for name in needed) else None
-
-
-def answer_words(found: dict[str, Any]) -> str:
-    """The answer as a sentence, with the residual of completeness."""
-    units = "" if found.get("units") in (None, "", "-") else " " + found["units"]
-    strongest = max(found["variables"].items(), key=lambda item: abs(item[1]), default=("-", 0.0))
-    words = tr("{date}: {prediction}{units}, against {baseline}{units} for the baseline. Strongest: {name}, {value}.").format(
-        date=str(found.get("date", ""))[:16], prediction=number(found["prediction"], 3), units=units,
-        baseline=number(found["baseline_prediction"], 3), name=found.get("labels", {}).get(strongest[0], strongest[0]), value=f"{strongest[1]:+.3g}{units}",
-    )  # fmt: skip
-    if found.get("observed") is not None:
-        words += " " + tr("Observed: {value}{units}.").format(value=number(found["observed"], 3), units=units)
-    share = found.get("residual_share")
-    return words + (
-        " " + tr("Not accounted for: {share}.").format(share=percent(abs(share))) if share is not None else ""
-    )
-
-
-def _named(found: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """``values`` under the labels of the variables, where these are short enough for an axis."""
-    labels = found.get("labels", {})
-    return {
-        labels[name] if len(labels.get(name, "")) in range(1, _LONGEST_LABEL) else name: v for name, v in values.items()
-    }
-
-
-def _step_word(found: dict[str, Any]) -> str:
-    seconds = found.get("step_seconds")
-    step = format_step(seconds) if seconds else ""
-    return {"1 day": tr("days"), "1 hour": tr("hours")}.get(step, tr("steps"))
 
 
 def _has_model(item: Any) -> bool:

@@ -110,3 +110,16 @@ def test_a_dataset_that_lacks_what_a_model_needs_is_refused(path, tmp_path):
         build_window_data(dataset, card.replace(inputs=(card.inputs[0].replace(units="m/d"),)))
     with pytest.raises(DataError, match="step differs"):
         build_window_data(dataset, card.replace(step_seconds=3600.0))
+
+
+def test_cells_that_never_have_a_value_take_the_nearest_one_and_stay_unobserved(tmp_path):
+    import netCDF4
+
+    path = write_toy_dataset(tmp_path / "rim.nc")
+    with netCDF4.Dataset(path, "r+") as handle:
+        handle["rain"][:, :, 4] = np.ma.masked
+        handle["height"][:, 4] = np.ma.masked
+    _, _, (item,) = sets_of(job_of(path))
+    batch = item.data.batch(np.array([30]))
+    assert np.array_equal(batch.x[0, :, 0, :, 4], batch.x[0, :, 0, :, 3]) and not batch.observed[0, :, 0, :, 4].any()
+    assert np.array_equal(batch.static[0, 0, :, 4], batch.static[0, 0, :, 3])
