@@ -78,6 +78,14 @@ class ModelCard(Config):
         """Channels of the static maps; a map of classes has one a class."""
         return sum(variable.channels for variable in self.static)
 
+    def static_slices(self) -> list[tuple[VariableCard, slice]]:
+        """Each static map and the channels that are its own."""
+        slices, start = [], 0
+        for variable in self.static:
+            slices.append((variable, slice(start, start + variable.channels)))
+            start += variable.channels
+        return slices
+
 
 def read_header(path: Union[str, Path]) -> dict[str, Any]:
     """The JSON header of a safetensors file with all bounds checked; raises :class:`ModelFileError`."""

@@ -64,7 +64,9 @@ def build_question(kind: str, card: ModelCard, data: WindowData, end: int) -> Qu
 
 
 def _static_means(card: ModelCard, static: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    means = [_centre(variable, values[None], None, mask) for variable, values in zip(card.static, static)]
+    """Per channel; of a map of classes the share of the basin that each class has."""
+    owners = [variable for variable, channels in card.static_slices() for _ in range(channels.start, channels.stop)]
+    means = [_centre(variable, values[None], None, mask) for variable, values in zip(owners, static)]
     return np.broadcast_to(np.array(means, dtype=np.float32)[:, None, None], static.shape).copy()
 
 

@@ -54,8 +54,8 @@ def contributions_of(card: ModelCard, found: Attribution, attributed: set[str]) 
         maps = found.x[:, len(card.inputs) : len(card.inputs) + len(SEASON_CHANNELS)].sum(axis=1)
         rows.append(Contribution(name, "Season", "Season", maps, False, name in attributed))
     if found.static is not None:
-        for channel, variable in enumerate(card.static):
-            rows.append(_entry(variable, found.static[channel][None], True, attributed))
+        for variable, channels in card.static_slices():
+            rows.append(_entry(variable, found.static[channels].sum(axis=0)[None], True, attributed))
     return _told_apart(rows)
 
 

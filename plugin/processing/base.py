@@ -35,7 +35,7 @@ from ..settings import load_settings
 from ..version import version
 from ..watch import POLL_SECONDS, RunWatch
 from .outputs import declare_outputs, results_of
-from .parameters import Entry, absolute, finish
+from .parameters import Entry, absolute, choice_name, finish
 
 RUN_FOLDER = "RUN_FOLDER"
 
@@ -111,7 +111,13 @@ class JobAlgorithm(QgsProcessingAlgorithm):
             self.job(values, context)
         except FreshetError as error:
             return False, str(error)
-        return super().checkParameterValues(values, context)
+        choices = {
+            item.name: item
+            for item in self.entries
+            if item.kind == "choice" and isinstance(values.get(item.name), (str, int))
+        }
+        named = {name: choice_name(item, values[name]) for name, item in choices.items()}
+        return super().checkParameterValues({**values, **named}, context)
 
     def prepareAlgorithm(  # noqa: N802
         self, values: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

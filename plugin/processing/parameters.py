@@ -20,6 +20,7 @@ from qgis.core import (
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
+    QgsProperty,
 )
 
 from ...core.contracts import Config, Rule
@@ -191,11 +192,19 @@ def _read_number(item: Entry, algorithm: Any, values: dict, context: Any) -> Opt
 
 def _read_choice(item: Entry, algorithm: Any, values: dict, context: Any) -> str:
     given = values.get(item.name)
-    # The help of qgis_process speaks of numbers of options, so a number is understood too.
-    if str(given).isdigit() and str(given) not in item.choices and int(given) < len(item.choices):
-        return item.choices[int(given)]
-    found = algorithm.parameterAsEnumString(values, item.name, context)
-    return found or (str(given) if given else "")
+    if given is None or isinstance(given, QgsProperty):
+        return algorithm.parameterAsEnumString(values, item.name, context)
+    return choice_name(item, given)
+
+
+def choice_name(item: Entry, given: Any) -> str:
+    """The choice itself; the help of qgis_process speaks of numbers of options, so a number is understood too."""
+    text = str(given)
+    return (
+        item.choices[int(text)]
+        if text not in item.choices and text.isdigit() and int(text) < len(item.choices)
+        else text
+    )
 
 
 def _read_files(item: Entry, algorithm: Any, values: dict, context: Any) -> tuple[str, ...]:

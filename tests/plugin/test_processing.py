@@ -126,6 +126,7 @@ def test_choice_can_be_given_by_name_or_by_number(provider, context, write_datas
         _job(provider, "train", {**values, "DEVICE": given}, context).training.device for given in ("cuda", "2", 2)
     ]
     assert found == ["cuda"] * 3
+    assert provider.algorithm("train").create().checkParameterValues({**values, "DEVICE": "1"}, context)[0]
     assert "one of auto, cpu" in _sentence(provider, "train", {**values, "DEVICE": "tpu"}, context)
 
 
