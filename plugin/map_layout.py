@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from qgis.core import (
     QgsLayoutPoint,
     QgsLayoutSize,
     QgsLegendStyle,
+    QgsMapLayer,
     QgsPrintLayout,
     QgsProject,
     QgsRasterLayer,
@@ -29,17 +31,20 @@ from qgis.PyQt.QtGui import QColor, QFont
 from ..core.contracts import DataError
 
 _MM = QgsUnitTypes.LayoutUnit.LayoutMillimeters
-_MARGIN_MM, _GAP_MM, _HEAD_MM, _MAP_MM, _LEGEND_MM = 8.0, 6.0, 22.0, 78.0, 38.0
+_MARGIN_MM, _GAP_MM, _HEAD_MM, _MAP_MM, _LEGEND_MM = 8.0, 6.0, 22.0, 78.0, 44.0
 _BACKGROUND = QColor("#f4f4f2")
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One map of a page: the heading above it, the layers from top to bottom (the first one gives the legend)."""
+    """One map of a page: the heading above it, its raster layers (the first one gives legend and extent), what is drawn over them,
+    and a note below the legend.
+    """
 
     heading: str
     layers: Sequence[QgsRasterLayer]
     note: str = ""
+    over: Sequence[QgsMapLayer] = ()
 
 
 def add_maps_page(project: QgsProject, name: str, title: str, subtitle: str, panels: Sequence[Panel]) -> QgsPrintLayout:
@@ -90,17 +95,24 @@ def _add_panel(layout: QgsPrintLayout, panel: Panel, x: float, y: float, with_sc
     view.attemptMove(QgsLayoutPoint(x, y + 8, _MM))
     view.attemptResize(QgsLayoutSize(_MAP_MM, height, _MM))
     view.setCrs(panel.layers[0].crs())
-    view.setLayers(list(panel.layers))
+    view.setLayers([*panel.over, *panel.layers])
     view.setKeepLayerSet(True)
     view.setBackgroundColor(_BACKGROUND)
-    extent = QgsRectangle(panel.layers[0].extent())
-    extent.scale(1.06)
-    view.zoomToExtent(extent)
+    view.setExtent(_framed(panel.layers[0].extent(), _MAP_MM / height))
     _legend(layout, view, panel.layers[0], x, y + 9 + height)
     if panel.note:
-        _label(layout, panel.note, x, y + 9 + height + _LEGEND_MM - 10, _MAP_MM, 7.5)
+        _label(layout, panel.note, x + 1, y + 9 + height + _LEGEND_MM - 8, _MAP_MM, 8)
     if with_scale:
         _scale_bar(layout, view, x + 2, y + 8 + height - 11)
+
+
+def _framed(extent: QgsRectangle, ratio: float) -> QgsRectangle:
+    """``extent`` with a margin, in the proportion width / height of its frame, else the item would change its size."""
+    frame = QgsRectangle(extent)
+    frame.scale(1.06)
+    width, height = max(frame.width(), frame.height() * ratio), max(frame.height(), frame.width() / ratio)
+    centre = frame.center()
+    return QgsRectangle(centre.x() - width / 2, centre.y() - height / 2, centre.x() + width / 2, centre.y() + height / 2)
 
 
 def _legend(layout: QgsPrintLayout, view: QgsLayoutItemMap, layer: QgsRasterLayer, x: float, y: float) -> None:
@@ -113,6 +125,8 @@ def _legend(layout: QgsPrintLayout, view: QgsLayoutItemMap, layer: QgsRasterLaye
     layout.freshet_trees = [*getattr(layout, "freshet_trees", []), tree]  # the legend does not own it
     legend.setLinkedMap(view)
     legend.setBackgroundEnabled(False)
+    legend.setSymbolWidth(9)
+    legend.setSymbolHeight(20)
     for part, size in ((QgsLegendStyle.Style.Subgroup, 8), (QgsLegendStyle.Style.SymbolLabel, 7.5)):
         font = QFont("DejaVu Sans")
         font.setPointSizeF(size)
@@ -129,6 +143,7 @@ def _scale_bar(layout: QgsPrintLayout, view: QgsLayoutItemMap, x: float, y: floa
     bar.applyDefaultSize()
     bar.setNumberOfSegmentsLeft(0)
     bar.setNumberOfSegments(1)
+    _round_length(bar, view)
     font = QFont("DejaVu Sans")
     font.setPointSizeF(7)
     text = bar.textFormat()
@@ -136,6 +151,21 @@ def _scale_bar(layout: QgsPrintLayout, view: QgsLayoutItemMap, x: float, y: floa
     text.setSize(7)
     bar.setTextFormat(text)
     bar.attemptMove(QgsLayoutPoint(x, y, _MM))
+
+
+def _round_length(bar: QgsLayoutItemScaleBar, view: QgsLayoutItemMap) -> None:
+    """A third of the map's width at most, rounded down to 1, 2 or 5 times a power of ten; kilometres from 1 km on."""
+    width = view.mapUnitsToLayoutUnits()
+    if width <= 0 or view.crs().mapUnits() != QgsUnitTypes.DistanceUnit.DistanceMeters:
+        return
+    longest = _MAP_MM / 3 / width
+    power = 10.0 ** math.floor(math.log10(longest))
+    length = max(power * factor for factor in (1, 2, 5) if power * factor <= longest)
+    kilometres = length >= 1000
+    bar.setUnits(QgsUnitTypes.DistanceUnit.DistanceKilometers if kilometres else QgsUnitTypes.DistanceUnit.DistanceMeters)
+    bar.setUnitLabel("km" if kilometres else "m")
+    bar.setUnitsPerSegment(length / 1000 if kilometres else length)
+    bar.update()
 
 
 def _label(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess  # for the name of its timeout alone; the worker is started in engine.py
 import time
 from pathlib import Path
 from typing import Optional
@@ -16,6 +17,7 @@ POLL_SECONDS = 0.15
 # worker.
 SILENT_SECONDS = 60.0
 _TAIL_BYTES = 20000
+_END_SECONDS = 2.0
 
 
 class RunWatch:
@@ -62,8 +64,15 @@ class RunWatch:
             return batch + self.poll()
         self.state = self._current(exited)
         if self.state.final:
+            self._let_end()
             self.error = run_error(self.run, self.state, [self._final] if self._final else [])
         return batch
+
+    def _let_end(self) -> None:
+        """The last event comes shortly before the end of the process: wait, so that no zombie stays."""
+        if self._worker is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._worker.wait(_END_SECONDS)
 
     def _note(self, event: Event) -> None:
         if event.kind is EventKind.PROGRESS:

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "demo"
 QGIS_PYTHON = os.environ.get("QGIS_PYTHON", "/usr/bin/python3")
-TRAINING_MINUTES = 3.0
+TRAINING_MINUTES = float(os.environ.get("FRESHET_DEMO_MINUTES", "3"))
 DAYS = 1095
 
 

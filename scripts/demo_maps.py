@@ -9,7 +9,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 import conftest  # noqa: E402, F401  (registers the checkout under the name freshet)
-from qgis.core import QgsApplication, QgsProject, QgsTemporalNavigationObject  # noqa: E402
+from qgis.core import (  # noqa: E402
+    QgsApplication,
+    QgsProject,
+    QgsSimpleLineSymbolLayer,
+    QgsTemporalNavigationObject,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtGui import QColor  # noqa: E402
 
 
 def main(folder: Path) -> int:
@@ -41,16 +48,18 @@ def main(folder: Path) -> int:
         f"ConvLSTM from precipitation, temperature and PET of the last 30 days. Test period: NSE {pooled['model']:.2f} "
         f"(climatology {pooled['climatology']:.2f}, persistence of 1 day {pooled['persistence']:.2f})"
     )
+    outline = basin_outline(folder / "files" / "basin.geojson")
+    project.addMapLayer(outline)
     page = add_maps_page(
         project,
         "Freshet: maps of one date",
         f"Soil moisture, demo basin, {date}",
         subtitle,
         [
-            Panel("Observed", by_kind["observed"][:1]),
-            Panel("Predicted", by_kind["predicted"][:1]),
-            Panel("Delta: predicted - observed", by_kind["delta"][:1]),
-            Panel("Why: rain of that day", [rain]),
+            Panel("Observed", by_kind["observed"][:1], over=[outline]),
+            Panel("Predicted", by_kind["predicted"][:1], "same range for all dates", over=[outline]),
+            Panel("Delta: predicted - observed", by_kind["delta"][:1], "blue: too wet   red: too dry", over=[outline]),
+            Panel("Why one cell: rain of that day", [rain], "green: raised the prediction   brown: lowered it", over=[outline]),
         ],
     )
     export_png(page, folder / "maps.png")
@@ -61,6 +70,13 @@ def main(folder: Path) -> int:
     project.clear()
     application.exitQgis()
     return 0
+
+
+def basin_outline(path: Path):
+    """The basin's polygon as a thin line."""
+    layer = QgsVectorLayer(str(path), "Basin", "ogr")
+    layer.renderer().symbol().changeSymbolLayer(0, QgsSimpleLineSymbolLayer(QColor("#404040"), 0.2))
+    return layer
 
 
 def show_date(bands, layers, date: str) -> None:

@@ -167,6 +167,7 @@ class SeriesChart(Chart):
 
     def paint(self, figure: Any, data: SeriesData) -> None:
         """Draw each unit in a panel of its own; differences stand apart from what they are differences of."""
+        kinds = [line.kind for line in data.lines]
         groups: dict[tuple, list] = {}
         for line in data.lines:
             groups.setdefault((line.kind == "delta", line.units), []).append(line)
@@ -174,13 +175,20 @@ class SeriesChart(Chart):
         for axes, ((delta, units), lines) in zip(panels, groups.items()):
             _tidy(axes)
             for i, line in enumerate(lines):
-                axes.plot(line.dates, _floats(line.values), lw=1.3, color=_line_colour(line.kind, i), label=line.label)
+                axes.plot(
+                    line.dates,
+                    _floats(line.values),
+                    lw=1.3,
+                    color=_line_colour(line.kind, i),
+                    label=_line_words(line, kinds),
+                )
             if delta:
                 axes.axhline(0.0, color=GREY, lw=0.8)
             if data.cursor is not None:
                 axes.axvline(data.cursor, color=RED, lw=1.0)
             axes.set_ylabel(f"({units})" if units else "")
-            axes.legend(frameon=False, fontsize=8, loc="best")
+            legend = axes.legend(framealpha=0.85, edgecolor="none", fontsize=8, loc="best")
+            legend.set_in_layout(False)  # a long name must not squeeze the chart
         panels[0].set_title(data.title, loc="left", fontsize=9, fontweight="bold")
         _date_axis(panels[-1])
 
@@ -276,6 +284,12 @@ def _floats(values: list) -> list:
 
 def _line_colour(kind: str, index: int) -> str:
     return {"observed": BLACK, "predicted": BLUE, "delta": NEGATIVE}.get(kind, _OTHERS[index % len(_OTHERS)])
+
+
+def _line_words(line: Line, kinds: list) -> str:
+    """'predicted' where only one line is that, else the name of the layer."""
+    alone = line.kind in ("observed", "predicted", "delta") and kinds.count(line.kind) == 1
+    return tr(line.kind) if alone else line.label
 
 
 def _running(start: float, values: list) -> list:

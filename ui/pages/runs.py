@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, Optional
 
-from qgis.PyQt.QtCore import Qt, QTimer, QUrl
+from qgis.PyQt.QtCore import QTimer, QUrl
 from qgis.PyQt.QtGui import QDesktopServices
-from qgis.PyQt.QtWidgets import QLabel, QPlainTextEdit, QProgressBar, QSplitter, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QLabel, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
 
 from ...core.contracts import Event, EventKind, EventTail, FreshetError, RunFolder, RunState
 from ...plugin.runs import Runs, RunSummary
@@ -64,7 +64,7 @@ class RunsPage(Page):
         self._fill()
         empty = tr("No run yet: build a dataset on the page Data, then train on the page Model.")
         self.empty.say("" if self._summaries else empty)
-        self._splitter.setVisible(bool(self._summaries))
+        self.list.setVisible(bool(self._summaries))
         if self._summaries and not self.list.key():
             self.list.choose(self._choice.run or next(iter(self._summaries)))
         self._show_state()
@@ -82,17 +82,13 @@ class RunsPage(Page):
     # -- building
 
     def _build(self) -> None:
-        self._splitter = QSplitter(Qt.Orientation.Vertical)
-        self._splitter.setObjectName("freshetRunsSplitter")
-        self._splitter.setChildrenCollapsible(False)
         self.list = Rows("freshetRunsList")
         self.list.chosen.connect(self._pick)
-        self._splitter.addWidget(self.list)
+        self.list.setMinimumHeight(150)
+        self.body.addWidget(self.list, 1)
         self._details = QWidget()
         self._details.setObjectName("freshetRunsDetails")
-        self._splitter.addWidget(self._details)
-        self._splitter.setStretchFactor(1, 2)
-        self.body.addWidget(self._splitter, 1)
+        self.body.addWidget(self._details, 2)
         self.close_column()
         column = QVBoxLayout(self._details)
         column.setContentsMargins(0, 0, 0, 0)

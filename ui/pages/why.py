@@ -95,6 +95,8 @@ class WhyPage(Page):
             [(i.title, str(RunFolder(i.path).model_file)) for i in runs if _has_model(i)]
             + [(tr("A model file ..."), "")],
         )
+        if not self.model.currentData() and not self.model_file.path():
+            self.model.setCurrentIndex(0)  # the newest trained run, unless a file was named
         _refill(self.dataset, [(item.name, item) for item in self._datasets.list()], self._choice.dataset)
         done = [(i.title, i.path) for i in runs if i.verb == "explain" and i.state is RunState.DONE]
         _refill(self.result, done, self._choice.run)
