@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Optional
 
-from qgis.PyQt.QtCore import QTimer
+from qgis.PyQt.QtCore import QSize, QTimer
 from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from .text import number, tr
@@ -74,6 +74,10 @@ class Chart(QWidget):
         super().showEvent(event)
         if self._data is not None:
             self._timer.start()
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """As high as asked for; matplotlib's own wish is far larger than a dock."""
+        return QSize(300, self.minimumHeight())
 
     def paint(self, figure: Any, data: Any) -> None:
         """Draw ``data`` into the empty ``figure``."""
@@ -253,7 +257,7 @@ class StepsChart(Chart):
         axes.invert_xaxis()
         axes.set_xlabel(tr("{steps} back").format(steps=data.step_words))
         axes.set_ylabel(tr("contribution") + (f" ({data.units})" if data.units else ""))
-        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        axes.legend(framealpha=0.85, edgecolor="none", fontsize=8, loc="best")
 
 
 def _axes(figure: Any) -> Any:

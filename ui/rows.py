@@ -66,6 +66,10 @@ class Rows(QListWidget):
         self.setMinimumSize(80, 90)
         self.currentItemChanged.connect(self._tell)
 
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Two or three items; more where there is room."""
+        return QSize(200, max(150, self.minimumHeight()))
+
     def key(self) -> str:
         """Key of the current item, or empty."""
         item = self.currentItem()

@@ -10,7 +10,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.contracts.dates import format_step
 
-__all__ = ["format_step", "home_short", "number", "percent", "tr", "value_range"]
+__all__ = ["date_words", "format_step", "home_short", "number", "percent", "tr", "value_range"]
 
 
 def tr(text: str) -> str:
@@ -36,6 +36,11 @@ def value_range(low: Optional[float], high: Optional[float]) -> str:
 
 def _plain(value: float) -> str:
     return f"{value + 0.0:.6f}".rstrip("0").rstrip(".")  # + 0.0 makes a negative zero positive
+
+
+def date_words(iso: str) -> str:
+    """An ISO date without the time where that is midnight."""
+    return iso[:10] if iso[10:] in ("", "T00:00", "T00:00:00") else iso[:16]
 
 
 def percent(share: float) -> str:

@@ -20,6 +20,7 @@ from freshet.ui.cost import convlstm_parameters
 from freshet.ui.dock import FreshetDock
 from freshet.ui.engine_state import EngineState
 from freshet.ui.pages.model import short_citation
+from freshet.ui.text import date_words
 
 
 @pytest.fixture
@@ -257,3 +258,14 @@ def test_the_chosen_dataset_is_one_for_strip_and_pages(dock, datasets, make_summ
     assert choice.dataset == "/data/rhine.nc"
     assert dock.pages["data"].list.key() == "/data/rhine.nc"
     assert dock.pages["model"].datasets.ticked() == ("/data/rhine.nc",)
+
+
+def test_dates_without_a_time_are_shown_without_one():
+    assert date_words("1990-01-01T00:00") == "1990-01-01"
+    assert date_words("1990-01-01T06:00:00") == "1990-01-01T06:00"
+
+
+def test_charts_ask_for_no_more_height_than_a_dock_has(dock):
+    for chart in (dock.pages["runs"].chart, dock.pages["why"].bridge, dock.pages["why"].steps):
+        chart._make_canvas()
+        assert chart.sizeHint().height() <= 240

@@ -58,7 +58,7 @@ class NewDatasetDialog(QDialog):
         middle.setSpacing(14)
         for place in (self._time_fields(), self._space_fields(), self._looks()):
             middle.addWidget(place, 1)
-        column.addLayout(middle, 2)
+        column.addLayout(middle, 4)
         self.mend = Notice("freshetNewMend")
         self.notice = Notice("freshetNewNotice")
         column.addWidget(_scrolled(self.mend, "freshetNewMendArea"))

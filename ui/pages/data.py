@@ -27,11 +27,11 @@ from ..choice import Choice
 from ..dialogs.new_dataset import NewDatasetDialog
 from ..rows import Rows
 from ..series import crs_from
-from ..text import format_step, number, percent, tr, value_range
+from ..text import date_words, format_step, number, percent, tr, value_range
 from ..widgets import Notice, button, heading, narrow, row
 from .page import Page
 
-_HEADS = ("Variable", "Role", "Unit", "Range", "Missing")
+_HEADS = ("Variable", "Role", "Range", "Missing")
 
 
 class DataPage(Page):
@@ -150,8 +150,7 @@ class DataPage(Page):
             cells = (
                 item.name,
                 item.role,
-                item.units,
-                value_range(item.minimum, item.maximum),
+                f"{value_range(item.minimum, item.maximum)} {item.units if item.units != '-' else ''}".strip(),
                 percent(item.missing_share),
             )
             for j, text in enumerate(cells):
@@ -217,7 +216,10 @@ def facts_of(summary: DatasetSummary) -> str:
     cell = f"{number(grid.get('cell_x'))} x {number(grid.get('cell_y'))}"
     lines = [
         tr("{start} to {end}, step {step}, {steps} maps").format(
-            start=summary.start[:16], end=summary.end[:16], step=format_step(summary.step_seconds), steps=summary.steps
+            start=date_words(summary.start),
+            end=date_words(summary.end),
+            step=format_step(summary.step_seconds),
+            steps=summary.steps,
         ),
         tr("{columns} x {rows} cells of {cell}, {crs}").format(
             columns=grid.get("columns"), rows=grid.get("rows"), cell=cell, crs=shown

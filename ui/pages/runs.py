@@ -108,6 +108,7 @@ class RunsPage(Page):
         self.log.setReadOnly(True)
         self.log.setMinimumSize(80, 80)
         self.log.setMaximumBlockCount(2000)
+        self.log.setMaximumHeight(130)
         for widget in (self.title, self.progress, self.state, self.notice):
             column.addWidget(widget)
         column.addLayout(self._buttons())

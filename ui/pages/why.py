@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Optional
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsGeometry, QgsPointXY, QgsProject
@@ -20,7 +21,7 @@ from ..forms import Form, config_fields
 from ..maptools import PointTool, PolygonTool, ToolSwitch
 from ..numbers import NumberEdit
 from ..series import crs_from, point_in
-from ..text import tr
+from ..text import date_words, tr
 from ..widgets import DateField, Notice, PathField, button, heading, narrow, row
 from .page import Page
 
@@ -230,8 +231,9 @@ class WhyPage(Page):
                 tr("The point cannot be brought into the CRS of the dataset: check the CRS of the map."), "error"
             )
             return
-        self.x.set_value(round(inside.x(), 7))
-        self.y.set_value(round(inside.y(), 7))
+        decimals = self._decimals()
+        self.x.set_value(round(inside.x(), decimals))
+        self.y.set_value(round(inside.y(), decimals))
         self.notice.clear_text()
         self.pick_button.setChecked(False)
 
@@ -248,6 +250,11 @@ class WhyPage(Page):
         self.notice.clear_text()
         self.pick_button.setChecked(False)
         self._follow_place()
+
+    def _decimals(self) -> int:
+        """Decimals that tell a hundredth of a cell apart; more would only be hard to read."""
+        summary: Optional[DatasetSummary] = self.dataset.currentData()
+        return max(0, 2 - math.floor(math.log10(summary.grid["cell_x"]))) if summary else 7
 
     def _map_crs(self) -> QgsCoordinateReferenceSystem:
         return self._iface.mapCanvas().mapSettings().destinationCrs() if self._iface else QgsProject.instance().crs()
@@ -304,7 +311,7 @@ class WhyPage(Page):
             return
         test = card.periods.get("test") or ()
         first = test.get("start", "") if isinstance(test, dict) else next(iter(test), "")
-        self.date.setText(str(first)[:16])
+        self.date.setText(date_words(str(first)))
 
     def _on_ended(self, path: str, state: RunState) -> None:
         if path != self._waiting:
