@@ -41,7 +41,7 @@ def moselle(data: Path, out: Path, minutes: float, seed: int) -> tuple[dict[str,
         "inputs": ["pre", "tavg", "pet"],
         "static": list(STATIC_MOSELLE),
         "window": 30,
-        "model": {"family": "convlstm", "options": {"hidden": [24], "kernel": [3], "dropout": 0.1, "recurrent_dropout": 0.1}},
+        "model": {"family": "convlstm", "options": {"hidden": [24], "kernel": [3]}},
         "training": {
             "epochs": 200, "patience": 200, "batch": 4, "learning_rate": 0.005, "supervised_steps": 20, "window_stride": 5,
             "time_limit_minutes": minutes, "seed": seed,

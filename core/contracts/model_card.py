@@ -50,11 +50,16 @@ class ModelCard(Config):
     static: tuple[VariableCard, ...] = setting(label="Static maps", help="Static maps, in the order of the channels.")
     target: VariableCard = setting(label="Target", help="What the model predicts.")
     season: bool = setting(label="Season", help="Whether sine and cosine of the day of the year follow the inputs.")
-    window: int = setting(label="Window", help="Steps that the model looks back.", unit="steps")
+    window: int = setting(label="Window", help="Steps that the model reads, warm-up included.", unit="steps")
     lead: int = setting(label="Steps ahead", help="First predicted step after the last input step.", unit="steps")
     leads: int = setting(label="Number of leads", help="Predicted steps in a row.")
-    step_seconds: float = setting(label="Step", help="Length of a step.", unit="s")
-    cell_size: tuple[float, float] = setting(label="Cell size", help="Of the first training grid, in units of its CRS.")
+    warm_up: int = setting(
+        0, label="Warm-up", help="First steps of the window, which only fill the memory.", unit="steps"
+    )
+    step_seconds: float = setting(86400.0, label="Step", help="Length of a step.", unit="s")
+    cell_size: tuple[float, float] = setting(
+        (1.0, 1.0), label="Cell size", help="Of the first training grid, in units of its CRS."
+    )
     crs: str = setting("", label="CRS", help="Of the first training grid.")
     extent: tuple[float, ...] = setting((), label="Extent", help="West, south, east, north of the first training grid.")
     periods: dict[str, Any] = setting(

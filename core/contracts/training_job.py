@@ -161,10 +161,26 @@ class TrainJob(Config):
     inputs: tuple[str, ...] = setting(label="Inputs", help="Variables whose last steps the model watches.")
     static: tuple[str, ...] = setting((), label="Static maps", help="Maps that do not change in time.")
     season: bool = setting(
-        False, label="Season", help="Tell the model the day of the year. Few years are learnt by heart that way: more than ten are wanted."
+        False,
+        label="Season",
+        help="Tell the model the day of the year. Few years are learnt by heart that way: more than ten are wanted.",
     )
     window: int = setting(
-        30, label="Window", help="How many steps the model looks back.", unit="steps", minimum=1, maximum=10000
+        30,
+        label="Window",
+        help="Steps that the model looks back and learns through.",
+        unit="steps",
+        minimum=1,
+        maximum=10000,
+    )
+    warm_up: Optional[int] = setting(
+        None,
+        label="Warm-up",
+        help="Steps before the window that fill the model's memory, as the spin-up of a hydrological model. Empty chooses: "
+        "twice the window where the record is long enough and the past target is no input.",
+        unit="steps",
+        minimum=0,
+        maximum=10000,
     )
     lead: int = setting(
         0,

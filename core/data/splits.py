@@ -86,6 +86,11 @@ def split_windows(
     return Split(train, ends[validating], ends[testing], train_steps, validation_steps, test_steps)
 
 
+def split_steps(times: np.ndarray, split: SplitConfig, name: str = "train") -> np.ndarray:
+    """bool (T,): the steps of the "train", "validation" or "test" period of a split."""
+    return _steps(times, split, name)
+
+
 def period_steps(times: np.ndarray, period: PeriodConfig) -> np.ndarray:
     """bool (T,): the steps of a period that holds both its ends."""
     check_dates(period.start, period.end, "The period")

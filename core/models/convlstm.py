@@ -48,15 +48,20 @@ class ConvLSTM(ForecastModel):
         self._add_head()
 
     def forward(
-        self, x: Tensor, static: Optional[Tensor] = None, observed: Optional[Tensor] = None, last_steps: int = 1
+        self,
+        x: Tensor,
+        static: Optional[Tensor] = None,
+        observed: Optional[Tensor] = None,
+        last_steps: int = 1,
+        warm_up: int = 0,
     ) -> dict[str, Tensor]:
         """Predict; see :mod:`core.models.base`."""
         self.check_input(x, static, observed, last_steps)
         frames = self._frames(x, observed)
         fixed = static.to(x.dtype).permute(0, 2, 3, 1).contiguous() if self.uses_static else None
         if self.decodes:
-            return {"y_hat": self._decode(self._encode(frames, fixed, 0)[1], fixed)}
-        top, _ = self._encode(frames, fixed, last_steps)
+            return {"y_hat": self._decode(self._encode(frames, fixed, 0, warm_up)[1], fixed)}
+        top, _ = self._encode(frames, fixed, last_steps, warm_up)
         maps = self._head(top.flatten(0, 1)).permute(0, 3, 1, 2)
         steps = maps.reshape(last_steps, x.shape[0], self.leads, self.out_channels, *x.shape[3:])
         result = {"y_hat": steps[-1]}
@@ -112,12 +117,12 @@ class ConvLSTM(ForecastModel):
         return torch.cat((frames, masks), dim=-1)
 
     def _encode(
-        self, frames: Tensor, static: Optional[Tensor], last_steps: int
+        self, frames: Tensor, static: Optional[Tensor], last_steps: int, warm_up: int
     ) -> tuple[Optional[Tensor], list[State]]:
         """Top outputs of the ``last_steps`` last steps (None for 0) and the final state of each layer."""
         states = []
         for k, cell in enumerate(self.encoder):
-            outputs, state = _run(cell, frames, static if k == 0 else None)
+            outputs, state = _run(cell, frames, static if k == 0 else None, warm_up)
             states.append(state)
             top = k == len(self.encoder) - 1
             if top and last_steps == 0:
@@ -146,14 +151,17 @@ class ConvLSTM(ForecastModel):
         return convolve(maps, self.head_weight, self.head_bias, radius, self.options["padding"])
 
 
-def _run(cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor]) -> tuple[list[Tensor], State]:
+def _run(
+    cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor], warm_up: int
+) -> tuple[list[Tensor], State]:
     """All steps of one layer from a state of zeros: its outputs, each (B, H, W, hidden), and its final state."""
     # unbind, never frames[t]: the backward pass of an index writes zeros of the whole sequence's size at every step.
     steps = frames.unbind(0)
     context = cell.begin(steps[0], static)
     state, outputs = None, []
-    for frame in steps:
-        state = cell.step(frame, state, context)
+    for number, frame in enumerate(steps):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and number >= warm_up):
+            state = cell.step(frame, state, context)
         outputs.append(state.h)
     return outputs, state
 

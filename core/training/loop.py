@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ..contracts.errors import RunError
 from ..contracts.events import Event, EventKind
 from ..contracts.files import whole_file
 from ..contracts.training_job import TrainingConfig
+from ..data.windows import Batch
 from .checkpoint import load_checkpoint, save_checkpoint
 from .device import choose_device, choose_precision, choose_threads
 from .losses import masked_loss
@@ -35,12 +36,39 @@ class _Course:
     history: list[dict] = field(default_factory=list)
 
 
-def fit(module: nn.Module, sets: Sequence[TrainingSet], config: TrainingConfig, checkpoints: Path) -> Iterator[Event]:
+@dataclass(frozen=True)
+class _Work:
+    """What a training works with: model, data, how, where."""
+
+    module: nn.Module
+    sets: Sequence[TrainingSet]
+    config: TrainingConfig
+    device: str
+    precision: torch.dtype
+    warm_up: int
+    begin: float
+
+    def predict(self, batch: Batch, last_steps: int = 1) -> torch.Tensor:
+        """Scaled prediction (B, N, L, 1, H, W) on the device."""
+        return predict_batch(self.module, batch, self.device, self.precision, last_steps, self.warm_up)
+
+    def to_device(self, array: np.ndarray) -> torch.Tensor:
+        """A tensor of ``array`` on the device."""
+        return torch.from_numpy(array).to(self.device)
+
+
+def fit(
+    module: nn.Module,
+    sets: Sequence[TrainingSet],
+    config: TrainingConfig,
+    checkpoints: Path,
+    warm_up: int = 0,
+) -> Iterator[Event]:
     """Train ``module`` in place; at the end it holds the weights of the best epoch by validation loss.
 
-    Yields METRIC after each epoch (``epoch, train_loss, validation_loss, validation_nse, best_epoch, learning_rate,
-    seconds``) and PROGRESS
-    after each batch. Losses are in units of the scaled target. An existing ``checkpoints/last`` is continued: every
+    ``warm_up``: first steps of each window through which no gradient goes. Yields METRIC after each epoch (``epoch,
+    train_loss, validation_loss, validation_nse, best_epoch, learning_rate, seconds``) and PROGRESS after each batch.
+    Losses are in units of the scaled target. An existing ``checkpoints/last`` is continued: every
     epoch draws its order and dropout from seed and epoch, so a resumed training equals an uninterrupted one.
     Raises :class:`RunError` where the loss is no longer finite; the best checkpoint stays.
     """
@@ -56,13 +84,13 @@ def fit(module: nn.Module, sets: Sequence[TrainingSet], config: TrainingConfig, 
         yield Event(EventKind.MESSAGE, {"level": "info", "text": f"Continued after epoch {course.epoch}."})
     else:
         save_checkpoint(best, module, optimizer, vars(course))
-    begin = time.monotonic()
+    work = _Work(module, sets, config, device, precision, warm_up, time.monotonic())
     while course.epoch < config.epochs and course.epoch - course.best_epoch < config.patience:
         losses = []
-        for loss, share, text in _train_epoch(module, sets, config, optimizer, course, begin, device, precision):
+        for loss, share, text in _train_epoch(work, optimizer, course):
             losses.append(loss)
-            yield Event(EventKind.PROGRESS, {"fraction": _fraction(config, course.epoch + share, begin), "text": text})
-        validation_loss, validation_nse = yield from _validate(module, sets, config, device, precision)
+            yield Event(EventKind.PROGRESS, {"fraction": _fraction(work, course.epoch + share), "text": text})
+        validation_loss, validation_nse = yield from _validate(work)
         course.epoch += 1
         if validation_loss < course.best_loss:
             course.best_loss, course.best_epoch = validation_loss, course.epoch
@@ -74,47 +102,46 @@ def fit(module: nn.Module, sets: Sequence[TrainingSet], config: TrainingConfig, 
                 "validation_nse": validation_nse,
                 "best_epoch": course.best_epoch,
                 "learning_rate": optimizer.param_groups[0]["lr"],
-                "seconds": round(time.monotonic() - begin, 1),
+                "seconds": round(time.monotonic() - work.begin, 1),
             }
         )
         if course.best_epoch == course.epoch:
             save_checkpoint(best, module, optimizer, vars(course))
         save_checkpoint(last, module, optimizer, vars(course))
-        _write_live_maps(checkpoints / "live.npz", module, sets[0], device, precision)
+        _write_live_maps(checkpoints / "live.npz", work)
         yield Event(EventKind.METRIC, course.history[-1])
-        if _out_of_time(config, begin):
+        if _out_of_time(work):
             yield Event(EventKind.MESSAGE, {"level": "info", "text": "Stopped at the time limit."})
             break
     load_checkpoint(best, module)
     module.eval()
 
 
-def predict_batch(module: nn.Module, batch, device: str, precision: torch.dtype, last_steps: int = 1) -> torch.Tensor:
+def predict_batch(
+    module: nn.Module, batch: Batch, device: str, precision: torch.dtype, last_steps: int = 1, warm_up: int = 0
+) -> torch.Tensor:
     """Scaled prediction (B, N, L, 1, H, W) in float32 for the last ``last_steps`` steps of each window."""
     arrays = (batch.x, batch.static, batch.observed)
     x, static, observed = (
         None if a is None else torch.from_numpy(np.require(a, requirements="CW")).to(device) for a in arrays
     )
     with torch.autocast(device_type=device.split(":")[0], dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
-        result = module(x, static, observed, last_steps=last_steps)
+        result = module(x, static, observed, last_steps=last_steps, warm_up=warm_up)
     return (result["y_hat_steps"] if last_steps > 1 else result["y_hat"][:, None]).float()
 
 
-def _train_epoch(
-    module, sets, config, optimizer, course, begin, device, precision
-) -> Iterator[tuple[float, float, str]]:
+def _train_epoch(work: _Work, optimizer: torch.optim.Optimizer, course: _Course) -> Iterator[tuple[float, float, str]]:
+    module, sets, config = work.module, work.sets, work.config
     seed = (config.seed * 1_000_003 + course.epoch) % (2**31)
     torch.manual_seed(seed)
     batches = _batches(sets, config, np.random.default_rng(seed))
     module.train()
     for number, (index, ends) in enumerate(batches, start=1):
         for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(config, course.epoch + (number - 1) / len(batches), begin)
+            group["lr"] = _learning_rate(work, course.epoch + (number - 1) / len(batches))
         batch = sets[index].data.batch(ends, config.supervised_steps)
-        target = torch.from_numpy(batch.y).to(device)
-        variance = torch.from_numpy(sets[index].variance).to(device)
-        predicted = predict_batch(module, batch, device, precision, config.supervised_steps)
-        loss = masked_loss(config.loss, predicted, target, variance)
+        predicted = work.predict(batch, config.supervised_steps)
+        loss = masked_loss(config.loss, predicted, work.to_device(batch.y), work.to_device(sets[index].variance))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(module.parameters(), config.clip_norm)
@@ -158,21 +185,21 @@ def _with_target(item: TrainingSet, ends: np.ndarray, supervised_steps: int = 1)
     return ends[count[last + 1] > count[first]]
 
 
-def _validate(module, sets, config, device, precision):
+def _validate(work: _Work) -> Generator[Event, None, tuple[float, float]]:
     """(loss, NSE in scaled units) over the validation windows; the training windows judge where there are none."""
-    module.eval()
+    config = work.config
+    work.module.eval()
     total, weight, squared, spread = 0.0, 0, 0.0, 0.0
-    for item in sets:
+    for item in work.sets:
         ends = _with_target(item, item.split.validation)
         ends = ends if len(ends) else _with_target(item, item.split.train)
         ends = ends[:: max(1, math.ceil(len(ends) / _MOST_VALIDATION_WINDOWS))]
         mean = np.nanmean(item.data.y[item.split.train_steps])
-        variance = torch.from_numpy(item.variance).to(device)
+        variance = work.to_device(item.variance)
         for start in range(0, len(ends), config.batch * 2):
             batch = item.data.batch(ends[start : start + config.batch * 2])
             with torch.inference_mode():
-                predicted = predict_batch(module, batch, device, precision)
-                target = torch.from_numpy(batch.y).to(device)
+                predicted, target = work.predict(batch), work.to_device(batch.y)
                 count = int(torch.isfinite(target).sum())
                 total += float(masked_loss(config.loss, predicted, target, variance)) * count
                 squared += float(torch.nansum((predicted - target) ** 2))
@@ -182,27 +209,30 @@ def _validate(module, sets, config, device, precision):
     return total / max(weight, 1), 1.0 - squared / max(spread, 1e-12)
 
 
-def _learning_rate(config: TrainingConfig, epoch: float, begin: float) -> float:
+def _learning_rate(work: _Work, epoch: float) -> float:
+    config = work.config
     if config.schedule == "constant":
         return config.learning_rate
-    wave = 0.5 * (1 + math.cos(math.pi * _fraction(config, epoch, begin)))
+    wave = 0.5 * (1 + math.cos(math.pi * _fraction(work, epoch)))
     return config.learning_rate * (_LEAST_RATE + (1 - _LEAST_RATE) * wave)
 
 
-def _fraction(config: TrainingConfig, epoch: float, begin: float) -> float:
+def _fraction(work: _Work, epoch: float) -> float:
     """Share of the training that is done at most: by epochs, or by the time limit where that comes sooner."""
-    share = epoch / config.epochs
-    if config.time_limit_minutes:
-        share = max(share, (time.monotonic() - begin) / 60.0 / config.time_limit_minutes)
+    share = epoch / work.config.epochs
+    if work.config.time_limit_minutes:
+        share = max(share, (time.monotonic() - work.begin) / 60.0 / work.config.time_limit_minutes)
     return min(share, 1.0)
 
 
-def _out_of_time(config: TrainingConfig, begin: float) -> bool:
-    return config.time_limit_minutes is not None and time.monotonic() - begin >= 60.0 * config.time_limit_minutes
+def _out_of_time(work: _Work) -> bool:
+    limit = work.config.time_limit_minutes
+    return limit is not None and time.monotonic() - work.begin >= 60.0 * limit
 
 
-def _write_live_maps(path: Path, module, item: TrainingSet, device: str, precision: torch.dtype) -> None:
+def _write_live_maps(path: Path, work: _Work) -> None:
     """Scaled maps of one validation date, predicted and observed, so that a person sees them sharpen."""
+    item = work.sets[0]
     ends = item.split.validation if len(item.split.validation) else item.split.train
     ends = _with_target(item, ends)
     if not len(ends):
@@ -210,7 +240,7 @@ def _write_live_maps(path: Path, module, item: TrainingSet, device: str, precisi
     chosen = ends[len(ends) // 2 : len(ends) // 2 + 1]
     batch = item.data.batch(chosen)
     with torch.inference_mode():
-        predicted = predict_batch(module, batch, device, precision).cpu().numpy()[0, 0, 0, 0]
+        predicted = work.predict(batch).cpu().numpy()[0, 0, 0, 0]
     predicted = np.where(item.data.mask, predicted, np.nan)
     with whole_file(path) as temporary:
         date = str(item.data.target_times(chosen)[0, 0])

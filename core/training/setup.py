@@ -17,7 +17,7 @@ from ..contracts.training_job import SplitConfig, TrainJob
 from ..contracts.units import normalise
 from ..contracts.variables import quantity
 from ..data.scaling import Scaler
-from ..data.splits import Split, split_windows
+from ..data.splits import Split, split_steps, split_windows
 from ..data.store import Dataset
 from ..data.windows import WindowData, build_window_data
 
@@ -38,7 +38,22 @@ def splits_of(datasets: Sequence[Dataset], split: SplitConfig, window: int, lead
     return [split_windows(d.times, d.step_seconds, split, window, lead, leads) for d in datasets]
 
 
-def build_card(job: TrainJob, datasets: Sequence[Dataset], splits: Sequence[Split]) -> ModelCard:
+def warm_up_of(job: TrainJob, datasets: Sequence[Dataset]) -> tuple[int, str]:
+    """Steps of warm-up before the window, and the reason in words."""
+    if job.warm_up is not None:
+        return job.warm_up, "asked for"
+    if job.target in job.inputs:
+        return 0, "the past target tells the state at the begin of the window"
+    shortest = min(int(split_steps(d.times, job.split).sum()) for d in datasets)
+    longest = shortest // 4 - job.window
+    steps = max(0, min(2 * job.window, longest))
+    return (
+        steps,
+        "twice the window" if steps == 2 * job.window else f"a quarter of the {shortest} training steps is the most",
+    )
+
+
+def build_card(job: TrainJob, datasets: Sequence[Dataset], splits: Sequence[Split], warm_up: int = 0) -> ModelCard:
     """The card of the model that ``job`` will train, with fitted scalers. Raises :class:`DataError` or
     :class:`ConfigError`.
     """
@@ -53,7 +68,8 @@ def build_card(job: TrainJob, datasets: Sequence[Dataset], splits: Sequence[Spli
         static=tuple(_variable_card(job, name, datasets, splits) for name in job.static),
         target=_variable_card(job, job.target, datasets, splits),
         season=job.season,
-        window=job.window,
+        window=job.window + warm_up,
+        warm_up=warm_up,
         lead=job.lead,
         leads=job.leads,
         step_seconds=first.step_seconds,

@@ -19,7 +19,7 @@ from ..data.store import Dataset
 from ..inference.trained import results_of_training, write_mean_scores
 from ..training.loop import fit
 from ..training.model_file import build_from_card, load_model, save_model
-from ..training.setup import TrainingSet, build_card, splits_of, training_sets, versions
+from ..training.setup import TrainingSet, build_card, splits_of, training_sets, versions, warm_up_of
 
 T = TypeVar("T")
 
@@ -34,16 +34,21 @@ class Ready:
     splits: Sequence[Split]
     card: ModelCard
     sets: Sequence[TrainingSet]
+    note: str = ""
 
 
 @contextlib.contextmanager
 def opened(job: TrainJob) -> Iterator[Ready]:
-    """Open the datasets of a training job, fit scalers, cut windows."""
+    """Open the datasets of a training job, choose the warm-up, fit scalers, cut windows."""
     with contextlib.ExitStack() as stack:
         datasets = [stack.enter_context(Dataset.open(path)) for path in job.datasets]
-        splits = splits_of(datasets, job.split, job.window, job.lead, job.leads)
-        card = build_card(job, datasets, splits)
-        yield Ready(datasets, splits, card, training_sets(datasets, splits, card))
+        warm_up, why = warm_up_of(job, datasets)
+        splits = splits_of(datasets, job.split, job.window + warm_up, job.lead, job.leads)
+        card = build_card(job, datasets, splits, warm_up)
+        note = (
+            f"Each prediction reads {card.window} steps: a window of {job.window} after a warm-up of {warm_up} ({why})."
+        )
+        yield Ready(datasets, splits, card, training_sets(datasets, splits, card), note)
 
 
 def train(job: TrainJob, run: RunFolder) -> Iterator[Event]:
@@ -96,9 +101,12 @@ def judged_model(module: nn.Module, ready: Ready, run: RunFolder, history: Seque
 def _train_and_judge(module: nn.Module, ready: Ready, config: TrainingConfig, run: RunFolder) -> Iterator[Event]:
     count = sum(p.numel() for p in module.parameters() if p.requires_grad)
     windows = sum(len(item.split.train) for item in ready.sets)
-    yield Event(EventKind.MESSAGE, {"level": "info", "text": f"{count:,} parameters, {windows:,} training windows."})
+    yield Event(
+        EventKind.MESSAGE,
+        {"level": "info", "text": f"{count:,} parameters, {windows:,} training windows. {ready.note}".strip()},
+    )
     history = []
-    for event in _scaled(fit(module, ready.sets, config, run.checkpoints), 0.0, _TRAINING_SHARE):
+    for event in _scaled(fit(module, ready.sets, config, run.checkpoints, ready.card.warm_up), 0.0, _TRAINING_SHARE):
         if event.kind is EventKind.METRIC:
             history.append(event.values)
         yield event

@@ -124,7 +124,9 @@ def _trained(job: TrainJob, run: RunFolder, number: int, done: float, share: flo
     best = float("inf")
     with opened(job) as ready:
         manual_seed(job.training.seed)
-        for event in fit(build_from_card(ready.card), ready.sets, job.training, _folder(run, number)):
+        for event in fit(
+            build_from_card(ready.card), ready.sets, job.training, _folder(run, number), ready.card.warm_up
+        ):
             if event.kind is EventKind.METRIC:
                 best = min(best, event.values["validation_loss"])
             elif event.kind is EventKind.PROGRESS:

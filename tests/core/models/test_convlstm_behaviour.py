@@ -251,3 +251,13 @@ def test_listing_models_loads_no_torch():
     code = "import conftest, sys, freshet.core.models as m; m.list_models(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_warm_up_changes_no_prediction_and_lets_no_gradient_through():
+    torch.manual_seed(0)
+    model = build_model("convlstm", 2, 1, hidden=(3, 4))
+    x = torch.randn(1, 7, 2, 5, 4, requires_grad=True)
+    whole, warmed = model(x)["y_hat"], model(x, warm_up=4)["y_hat"]
+    assert torch.equal(whole, warmed)
+    gradient = torch.autograd.grad(warmed.sum(), x)[0]
+    assert (gradient[:, :4] == 0).all() and (gradient[:, 4:] != 0).any()
