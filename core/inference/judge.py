@@ -186,6 +186,8 @@ def describe_inputs(card: ModelCard) -> str:
     """Which inputs a model had, as a sentence."""
     names = [v.label or v.name for v in card.inputs]
     text = f"{', '.join(names)} of the last {format_step(card.window * card.step_seconds)}"
+    if card.warm_up:
+        text += f" ({format_step(card.warm_up * card.step_seconds)} of them warm-up)"
     if card.static:
         text += f"; static maps: {', '.join(v.label or v.name for v in card.static)}"
     if card.season:

@@ -23,7 +23,9 @@ from .losses import masked_loss
 from .setup import TrainingSet
 
 _LEAST_RATE = 0.02  # share of the learning rate that the cosine schedule keeps at its end
-_MOST_VALIDATION_WINDOWS = 256  # per dataset; evenly spaced, so that a long record does not spend its time on judging
+_FEWEST_VALIDATION_WINDOWS = (
+    48  # a dataset; beyond that a quarter of those trained on, evenly spaced, so that judging stays cheap
+)
 
 
 @dataclass
@@ -193,7 +195,8 @@ def _validate(work: _Work) -> Generator[Event, None, tuple[float, float]]:
     for item in work.sets:
         ends = _with_target(item, item.split.validation)
         ends = ends if len(ends) else _with_target(item, item.split.train)
-        ends = ends[:: max(1, math.ceil(len(ends) / _MOST_VALIDATION_WINDOWS))]
+        most = max(_FEWEST_VALIDATION_WINDOWS, len(item.split.train) // config.window_stride // 4)
+        ends = ends[:: max(1, math.ceil(len(ends) / most))]
         mean = np.nanmean(item.data.y[item.split.train_steps])
         variance = work.to_device(item.variance)
         for start in range(0, len(ends), config.batch * 2):

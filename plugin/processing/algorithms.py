@@ -51,7 +51,7 @@ class TrainAlgorithm(JobAlgorithm):
     outputs = ("MODEL", "REPORT", "PREDICTED", "OBSERVED", "DELTA", "MAPS", *_SCORES)
     own = (
         entry(TrainJob, "datasets", kind="datasets"),
-        *entries(TrainJob, ("target", "inputs", "static", "season", "window", "lead", "leads", "scalers")),
+        *entries(TrainJob, ("target", "inputs", "static", "season", "window", "warm_up", "lead", "leads", "scalers")),
         entry(ModelConfig, "family", kind="choice", choices=model_names()),
         entry(ModelConfig, "options"),
     )
@@ -252,7 +252,7 @@ def _check_variables(job: TrainJob) -> None:
         summary = read_summary(path)
         for name in (job.target, *job.inputs, *job.static):
             summary.variable(name)
-        if job.window + job.lead + job.leads - 1 > summary.steps:
+        if job.window + (job.warm_up or 0) + job.lead + job.leads - 1 > summary.steps:
             raise DataError(
                 f"The window is longer than the series of '{summary.name}'",
                 expected=f"at most {summary.steps} steps for window and steps ahead together",

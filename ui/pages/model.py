@@ -22,7 +22,7 @@ from ..text import format_step, tr
 from ..widgets import Fold, Notice, button, heading, narrow, row
 from .page import Page
 
-SHAPE_FIELDS = ("window", "lead", "leads")
+SHAPE_FIELDS = ("window", "warm_up", "lead", "leads")
 COMMON_TRAINING = ("epochs", "patience", "batch", "learning_rate", "seed", "loss", "device")
 
 

@@ -1,0 +1,148 @@
+"""Measurements: ``bench.py [demo] [steps] [cancel] [qgis]``; all of them by default. Text on screen, JSON in build/bench/.
+
+``demo``: the time of ``make demo`` once everything is installed. ``steps``: a training step of the thesis's network and of the demo's, side by side in float32
+and bfloat16, median and minimum of seven interleaved rounds. ``cancel``: from the request to the end of the worker. ``qgis``: gaps between ticks of a 20 ms timer in a real
+QGIS while a training runs beside it, against the same without.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "build" / "bench"
+ROUNDS = 7
+
+
+def main(wanted: list[str]) -> int:
+    """Run the measurements named, print and keep what comes out."""
+    parts = {"demo": demo, "steps": steps, "cancel": cancel, "qgis": qgis}
+    OUT.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {"machine": machine()}
+    print(json.dumps(found["machine"]), flush=True)
+    for name, measure in parts.items():
+        if name in wanted or not wanted:
+            found[name] = measure()
+            print(f"{name}: {json.dumps(found[name], indent=2)}", flush=True)
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    (OUT / f"bench-{stamp}.json").write_text(json.dumps(found, indent=2), encoding="utf-8")
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, versions, date."""
+    import numpy
+    import torch
+
+    model = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": model[0] if model else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def demo() -> dict[str, Any]:
+    """Seconds of the demo, and the scores that it ends with."""
+    begin = time.monotonic()
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "demo.py")], check=True, stdout=subprocess.DEVNULL)
+    seconds = time.monotonic() - begin
+    scores = json.loads((ROOT / "build/demo/runs/train/results/scores.json").read_text(encoding="utf-8"))
+    return {"seconds": round(seconds, 1), "limit_s": 480, **{f"nse_{n}": scores[n]["pooled"]["nse"] for n in ("model", "persistence", "climatology")}}
+
+
+def steps() -> dict[str, Any]:
+    """Milliseconds of one training step, interleaved; ratios are against the first column."""
+    cases = {
+        "thesis network, batch 4, 8 steps, 46x43": ("convlstm-wflow", {}, (4, 8, 4, 46, 43)),
+        "demo network, batch 4, 30 steps, 40x32": ("convlstm", {"hidden": [16], "kernel": [3]}, (4, 30, 4, 40, 32)),
+    }
+    return {title: _interleaved(name, options, shape) for title, (name, options, shape) in cases.items()}
+
+
+def _interleaved(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    import torch
+
+    from freshet.core.models import build_model
+
+    torch.manual_seed(0)
+    model = build_model(name, shape[2], 1, **options).train()
+    optimizer = torch.optim.Adam(model.parameters())
+    x, y = torch.randn(shape), torch.randn(shape[0], 1, 1, *shape[3:])
+    times: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+    for number in range(ROUNDS + 1):
+        for kind, kept in times.items():
+            begin = time.perf_counter()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == "bfloat16"):
+                predicted = model(x)["y_hat"]
+            loss = torch.nn.functional.mse_loss(predicted.float(), y)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            if number:
+                kept.append(1000 * (time.perf_counter() - begin))
+    found = {kind: {"median_ms": round(statistics.median(v), 1), "min_ms": round(min(v), 1)} for kind, v in times.items()}
+    ratio = statistics.median(times["float32"]) / statistics.median(times["bfloat16"])
+    return {**found, "bfloat16_speed_of_float32": round(ratio, 2)}
+
+
+def cancel() -> dict[str, Any]:
+    """Seconds from the request to cancel until the worker has ended, in the middle of a training; seven times."""
+    from freshet.core.contracts import EventKind, RunFolder, TrainJob
+
+    seconds = []
+    for number in range(ROUNDS):
+        job = TrainJob.from_dict({**_demo_training(), "title": f"cancel {number}"})
+        run = RunFolder.create(OUT / "runs", "train", job)
+        worker = subprocess.Popen([sys.executable, "-I", str(ROOT / "core/worker/launch.py"), str(run.path)])
+        while not any(event.kind is EventKind.PROGRESS and event.values["fraction"] > 0 for event in run.events()):
+            time.sleep(0.05)
+        time.sleep(0.3 + 0.1 * number)
+        begin = time.monotonic()
+        run.request_cancel()
+        worker.wait()
+        seconds.append(time.monotonic() - begin)
+    return {"median_s": round(statistics.median(seconds), 2), "max_s": round(max(seconds), 2), "limit_s": 1.5}
+
+
+def qgis() -> dict[str, Any]:
+    """Gaps of a 20 ms timer in a real QGIS, at rest and beside a training; from click to idle of a cancel."""
+    job = OUT / "train.json"
+    job.write_text(json.dumps(_demo_training()), encoding="utf-8")
+    environment = {**os.environ, "FRESHET_BENCH_JOB": str(job), "FRESHET_BENCH_OUT": str(OUT / "qgis.json")}
+    command = [str(ROOT / "tests/gui/run.sh"), str(ROOT / "scripts/bench_qgis.py"), str(OUT / "gui")]
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    return json.loads((OUT / "qgis.json").read_text(encoding="utf-8"))
+
+
+def _demo_training() -> dict[str, Any]:
+    """The demo's training without an end; the demo is run where its dataset is missing."""
+    dataset = ROOT / "build/demo/basin.nc"
+    if not dataset.exists():
+        demo()
+    return {
+        "datasets": [str(dataset)],
+        "target": "soil_moisture",
+        "inputs": ["precipitation", "temperature", "pet"],
+        "static": ["elevation"],
+        "window": 30,
+        "model": {"options": {"hidden": [16]}},
+        "training": {"epochs": 10000, "patience": 10000, "supervised_steps": 15},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
