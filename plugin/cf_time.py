@@ -55,6 +55,11 @@ def decode_times(values: Iterable[float], units: str, calendar: str = "standard"
     return None
 
 
+def is_calendar(calendar: str) -> bool:
+    """Whether dates of this CF calendar can be decoded."""
+    return calendar.lower() in (*_STANDARD, *_NO_LEAP)
+
+
 def _add_without_leap(base: datetime, seconds: int) -> datetime:
     """``base`` plus ``seconds`` where every year has 365 days."""
     within = base.hour * 3600 + base.minute * 60 + base.second + seconds

@@ -71,7 +71,12 @@ class DatasetSummary:
 def read_summary(path: str) -> DatasetSummary:
     """What a dataset says of itself. DataError for a missing or foreign file."""
     if not os.path.isfile(path):
-        raise DataError("The dataset does not exist", got=str(path), remedy="Prepare it anew, or choose another file")
+        raise DataError(
+            "The dataset does not exist",
+            expected="a prepared dataset (.nc)",
+            got=str(path),
+            remedy="Prepare it, or choose another file",
+        )
     with quiet_gdal():
         source = gdal.OpenEx(str(path), gdal.OF_RASTER | gdal.OF_READONLY)
         text = source.GetMetadata().get(_ATTRIBUTE) if source else None

@@ -20,20 +20,17 @@ _REQUIREMENTS = ROOT / "requirements"
 _SIZES_GB = {"cpu": (0.5, 1.5), "cuda": (3.5, 8.0)}
 _NEEDED_PYTHON = (3, 10)
 _LONGEST_WINDOWS_PATH = 60
-# Where a build differs from the one of the default index: Linux gets CUDA from that, Windows and macOS get the CPU
-# build.
-_TORCH_INDEX = {
-    ("linux", "cpu"): "https://download.pytorch.org/whl/cpu",
-    ("win32", "cuda"): "https://download.pytorch.org/whl/cu130",
-}
+# What pip's own index gives without a further word.
+_DEFAULT_BUILD = "cuda" if sys.platform.startswith("linux") else "cpu"
+_BUILD_NAMES = {"cpu": "CPU", "cuda": "CUDA (NVIDIA GPU)"}
 
 
 @dataclass(frozen=True)
 class InstallPlan:
-    """What would be done: ``commands`` in order with their ``titles``, ``text`` that says what is fetched, how much and
-    where.
+    """What would be done: ``commands`` in order with their ``titles``.
 
-    ``problem`` is a sentence where the plan cannot be carried out, else empty. ``shell_text`` are the commands to copy.
+    ``text`` says what is fetched, how much and where; ``problem`` is a sentence where the plan cannot be carried out,
+    else empty; ``index`` is the package index for torch (empty: that of pip); ``shell_text`` are the commands to copy.
     """
 
     folder: Path
@@ -42,6 +39,7 @@ class InstallPlan:
     titles: tuple[str, ...]
     text: str
     problem: str = ""
+    index: str = ""
 
     @property
     def shell_text(self) -> str:
@@ -51,43 +49,59 @@ class InstallPlan:
         )
 
 
-def install_plan(build: str = "cpu", folder: Optional[Path] = None) -> InstallPlan:
-    """The plan for a torch build ("cpu" or "cuda"). Nothing is done yet."""
+def default_build() -> str:
+    """The build of torch ("cpu" or "cuda") that pip's own index gives on this platform."""
+    return _DEFAULT_BUILD
+
+
+def install_plan(build: str = "cpu", folder: Optional[Path] = None, index: str = "") -> InstallPlan:
+    """The plan for a torch build ("cpu" or "cuda"). Nothing is done yet.
+
+    ``index`` is the address of a package index that holds the wanted build; it is used for torch alone. Without it
+    torch comes from the index that pip is set to, which gives :func:`default_build` whatever ``build`` says; the
+    text says so, and a GPU build that cannot come that way is a problem.
+    """
     if build not in BUILDS:
         raise EngineError(
             f"There is no torch build '{build}'", expected=", ".join(BUILDS), remedy="Choose one of these"
         )
-    folder = folder or managed_folder()
+    folder, index = folder or managed_folder(), index.strip()
     base = base_python()
+    comes = build if index else default_build()
+    return InstallPlan(
+        folder,
+        build,
+        _commands(str(base or "python3"), folder, index),
+        (
+            "Making the environment",
+            f"Fetching torch ({_BUILD_NAMES[comes]} build)",
+            "Fetching the other libraries",
+            "Proving it",
+        ),
+        _text(build, folder, index),
+        _problem(base, folder, build, index),
+        index,
+    )
+
+
+def _commands(base: str, folder: Path, index: str) -> tuple[tuple[str, ...], ...]:
     python = str(environment_python(folder))
     pip = (python, "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check")
-    index = _TORCH_INDEX.get((sys.platform, build))
-    torch = (*pip, *(("--index-url", index) if index else ()), "-r", str(_REQUIREMENTS / "torch.txt"))
-    # torch stands in the second command too, so that pip keeps the build that is there.
-    rest = (*pip, "-r", str(_REQUIREMENTS / "torch.txt"), "-r", str(_REQUIREMENTS / "engine.txt"))
-    commands = (
-        (str(base or "python3"), "-I", "-m", "venv", "--clear", str(folder)),
-        torch,
-        rest,
-        (
-            python,
-            "-I",
-            "-c",
-            "import torch, captum, dask, netCDF4, numpy, optuna, rasterio, safetensors, scipy, sklearn, xarray",
-        ),
+    torch = ("-r", str(_REQUIREMENTS / "torch.txt"))
+    proof = "import torch, captum, dask, netCDF4, numpy, optuna, rasterio, safetensors, scipy, sklearn, xarray"
+    return (
+        (base, "-I", "-m", "venv", "--clear", str(folder)),
+        (*pip, *(("--index-url", index) if index else ()), *torch),
+        # torch stands in the third command too, so that pip keeps the build that is there.
+        (*pip, *torch, "-r", str(_REQUIREMENTS / "engine.txt")),
+        (python, "-I", "-c", proof),
     )
-    titles = (
-        "Making the environment",
-        f"Fetching torch ({build.upper()} build)",
-        "Fetching the other libraries",
-        "Proving it",
-    )
-    return InstallPlan(folder, build, commands, titles, _text(build, folder), _problem(base, folder, build))
 
 
 class EngineInstaller(QObject):
-    """Carries out a plan with QProcess. ``progress(fraction 0..1, text)``, ``output(line)``, ``finished(ok,
-    sentence)``.
+    """Carries out a plan with QProcess.
+
+    Signals: ``progress(fraction 0..1, text)``, ``output(line)``, ``finished(ok, sentence)``.
     """
 
     progress = pyqtSignal(float, str)
@@ -172,14 +186,30 @@ class EngineInstaller(QObject):
         self.finished.emit(False, str(error))
 
 
-def _text(build: str, folder: Path) -> str:
-    fetched, disk = _SIZES_GB[build]
+def _text(build: str, folder: Path, index: str) -> str:
+    comes = build if index else default_build()
+    fetched, disk = _SIZES_GB[comes]
     pins = _pins("torch.txt") + _pins("engine.txt")
     return (
         f"Freshet makes a Python environment of its own in {folder}. "
         f"It fetches with pip: {', '.join(pins)} and what these need; "
-        f"about {fetched:g} GB to fetch, about {disk:g} GB on disk, with the {build.upper()} build of torch. "
+        f"about {fetched:g} GB to fetch, about {disk:g} GB on disk, with the {_BUILD_NAMES[comes]} build of torch. "
+        f"{_origin(build, index)} "
         "Nothing is changed in QGIS or in any other Python; to undo it, delete the folder."
+    )
+
+
+def _origin(build: str, index: str) -> str:
+    """Where torch comes from, which build that is, and what to do for the other one."""
+    if index:
+        return f"torch comes from {index}: which build lies there, its address tells, so make sure that it is the right one."
+    came = _BUILD_NAMES[default_build()]
+    if build == default_build():
+        return f"torch comes from the index that pip is set to, which gives the {came} build on this platform."
+    works = "; it works without an NVIDIA GPU too, and is larger" if default_build() == "cuda" else ""
+    return (
+        f"The index that pip is set to gives the {came} build on this platform{works}. For the {_BUILD_NAMES[build]} "
+        "build type the address of its package index, as the PyTorch installation page names it."
     )
 
 
@@ -188,7 +218,7 @@ def _pins(name: str) -> list[str]:
     return [line.strip().replace("==", " ") for line in lines if line.strip() and not line.startswith(("#", "-"))]
 
 
-def _problem(base: Optional[Path], folder: Path, build: str) -> str:
+def _problem(base: Optional[Path], folder: Path, build: str, index: str) -> str:
     if base is None:
         return "No Python was found from which to make an environment. Name one that has the libraries in the settings."
     if sys.version_info < _NEEDED_PYTHON:
@@ -196,7 +226,11 @@ def _problem(base: Optional[Path], folder: Path, build: str) -> str:
         return f"The libraries need Python {wanted} or newer; QGIS brings {found}. Name a newer Python in the settings."
     if sys.platform == "win32" and len(str(folder)) > _LONGEST_WINDOWS_PATH:
         return f"The path {folder} is too long for torch on Windows. Name a Python with a shorter path in the settings."
-    needed = _SIZES_GB[build][1] * 1e9
+    if index and not index.startswith(("https://", "http://", "file://")):
+        return f"'{index}' is not the address of a package index. Type one that begins with https://, or leave it empty."
+    if build == "cuda" and not index and default_build() != "cuda":
+        return "A CUDA build needs the address of its package index here. Type it, or choose the CPU build."
+    needed = _SIZES_GB[build if index else default_build()][1] * 1e9
     parent = next((item for item in [folder, *folder.parents] if item.exists()), folder)
     free = shutil.disk_usage(parent).free
     if free < needed:

@@ -13,7 +13,7 @@ from osgeo import gdal
 
 from ..core.contracts import DataError
 from ..core.contracts.dates import find_date
-from .cf_time import decode_times
+from .cf_time import decode_times, is_calendar
 from .gdal_errors import quiet_gdal
 
 SAMPLED_BANDS = 8
@@ -176,12 +176,18 @@ def _band_dates(source: Any, meta: dict[str, str]) -> tuple[Optional[list[dateti
         units, calendar = meta.get(f"{name}#units", ""), meta.get(f"{name}#calendar", "standard")
         dates = decode_times(_numbers(source, meta, name), units, calendar)
         if dates is None or len(dates) != source.RasterCount:
-            return None, calendar, [f"Its time axis is not understood: unit '{units}', calendar '{calendar}'."]
+            return None, calendar, [_time_trouble(units, calendar)]
         return dates, calendar, []
     if source.RasterCount < 2:
         return None, "standard", []
     dates = [_band_date(source.GetRasterBand(number + 1)) for number in range(source.RasterCount)]
     return (dates if all(dates) else None), "standard", []
+
+
+def _time_trouble(units: str, calendar: str) -> str:
+    if is_calendar(calendar):
+        return f"Its time axis is not understood: unit '{units}'. Write it as 'days since 1990-01-01' or the like."
+    return f"Its dates follow the calendar '{calendar}'. Convert them to the standard calendar first."
 
 
 def _numbers(source: Any, meta: dict[str, str], name: str) -> list[float]:

@@ -18,11 +18,10 @@ class Settings:
     """The settings of a person.
 
     ``engine_python`` is an interpreter that the person named (empty: Freshet looks for one); ``runs_folder`` is where
-    runs are
-    kept (empty: the data folder of the person); ``device`` is offered first in dialogs; ``engine_build`` is the torch
-    build that
-    the managed environment takes ("cpu" or "cuda"); ``add_results`` adds the maps of a run to the project once it is
-    done.
+    runs are kept (empty: the data folder of the person); ``device`` is offered first in dialogs; ``engine_build`` is
+    the torch build that the managed environment takes ("cpu" or "cuda") and ``engine_index`` the package index where
+    that build lies (empty: the one that pip is set to); ``add_results`` adds the maps of a run to the project once it
+    is done.
     """
 
     engine_python: str = ""
@@ -31,6 +30,7 @@ class Settings:
     threads: int = 0
     engine_build: str = "cpu"
     add_results: bool = True
+    engine_index: str = ""
 
     @property
     def runs_path(self) -> Path:
@@ -42,8 +42,8 @@ def data_folder() -> Path:
     """The folder for what Freshet keeps for this person: runs and the managed engine.
 
     It depends neither on the profile nor on the program, so that QGIS and ``qgis_process`` share it, and it is short,
-    since a
-    torch environment needs a short base path on Windows.
+    since
+    a torch environment needs a short base path on Windows.
     """
     base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
     return Path(base) / "freshet"

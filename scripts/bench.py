@@ -1,8 +1,10 @@
-"""Measurements: ``bench.py [demo] [steps] [cancel] [qgis]``; all of them by default. Text on screen, JSON in build/bench/.
+"""Measurements: ``bench.py [demo] [steps] [cancel] [qgis]``; all of them by default. Text on screen, JSON in
+build/bench/.
 
-``demo``: the time of ``make demo`` once everything is installed. ``steps``: a training step of the thesis's network and of the demo's, side by side in float32
-and bfloat16, median and minimum of seven interleaved rounds. ``cancel``: from the request to the end of the worker. ``qgis``: gaps between ticks of a 20 ms timer in a real
-QGIS while a training runs beside it, against the same without.
+``demo``: the time of ``make demo`` once everything is installed. ``steps``: a training step of the thesis's network
+and of the demo's, side by side in float32 and bfloat16, median and minimum of seven interleaved rounds. ``cancel``:
+from the request to the end of the worker. ``qgis``: gaps between ticks of a 20 ms timer in a real QGIS while a
+training runs beside it, against the same without.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ def machine() -> dict[str, Any]:
     import numpy
     import torch
 
-    model = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    model = [
+        line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
     return {
         "date": datetime.date.today().isoformat(),
         "processor": model[0] if model else platform.processor(),
@@ -61,7 +65,11 @@ def demo() -> dict[str, Any]:
     subprocess.run([sys.executable, str(ROOT / "scripts" / "demo.py")], check=True, stdout=subprocess.DEVNULL)
     seconds = time.monotonic() - begin
     scores = json.loads((ROOT / "build/demo/runs/train/results/scores.json").read_text(encoding="utf-8"))
-    return {"seconds": round(seconds, 1), "limit_s": 480, **{f"nse_{n}": scores[n]["pooled"]["nse"] for n in ("model", "persistence", "climatology")}}
+    return {
+        "seconds": round(seconds, 1),
+        "limit_s": 480,
+        **{f"nse_{n}": scores[n]["pooled"]["nse"] for n in ("model", "persistence", "climatology")},
+    }
 
 
 def steps() -> dict[str, Any]:
@@ -94,7 +102,9 @@ def _interleaved(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> 
             optimizer.step()
             if number:
                 kept.append(1000 * (time.perf_counter() - begin))
-    found = {kind: {"median_ms": round(statistics.median(v), 1), "min_ms": round(min(v), 1)} for kind, v in times.items()}
+    found = {
+        kind: {"median_ms": round(statistics.median(v), 1), "min_ms": round(min(v), 1)} for kind, v in times.items()
+    }
     ratio = statistics.median(times["float32"]) / statistics.median(times["bfloat16"])
     return {**found, "bfloat16_speed_of_float32": round(ratio, 2)}
 

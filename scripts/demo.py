@@ -1,6 +1,8 @@
-"""The main job from end to end, without a screen: data, training, prediction, delta, attribution, maps in QGIS, a project to open.
+"""The main job from end to end, without a screen: data, training, prediction, delta, attribution, maps in QGIS, a
+project to open.
 
-Runs on the basin that Freshet brings along, through the command and the files that a user has. Everything lands in build/demo.
+Runs on the basin that Freshet brings along, through the command and the files that a user has. Everything lands in
+build/demo.
 """
 
 from __future__ import annotations
@@ -30,10 +32,14 @@ def main() -> int:
     basin = write_basin()
     say("2 of 6  Its files onto one grid and one clock")
     freshet("prepare", prepare_job())
-    say(f"3 of 6  A ConvLSTM learns soil moisture from rain, temperature, PET and elevation ({TRAINING_MINUTES:g} minutes)")
+    say(
+        f"3 of 6  A ConvLSTM learns soil moisture from rain, temperature, PET, elevation ({TRAINING_MINUTES:g} minutes)"
+    )
     freshet("train", train_job())
     say("4 of 6  The saved model predicts the test period")
-    freshet("predict", {"model": str(model_file()), "dataset": str(OUT / "basin.nc"), "title": "Soil moisture, demo basin"})
+    freshet(
+        "predict", {"model": str(model_file()), "dataset": str(OUT / "basin.nc"), "title": "Soil moisture, demo basin"}
+    )
     say("5 of 6  What drove one prediction?")
     freshet("explain", explain_job(basin))
     say("6 of 6  Maps in QGIS")
@@ -45,7 +51,8 @@ def main() -> int:
 
 def write_basin():
     """Generate the basin and write the files that a user would have."""
-    from freshet.core.data.example_basin import generate_basin, write_basin as write
+    from freshet.core.data.example_basin import generate_basin
+    from freshet.core.data.example_basin import write_basin as write
 
     basin = generate_basin(seed=1, days=DAYS)
     write(basin, OUT / "files")
@@ -53,7 +60,7 @@ def write_basin():
 
 
 def prepare_job() -> dict:
-    """Several kinds of source: a folder of dated GeoTIFFs, a multi-band GeoTIFF, NetCDF, a static map of finer cells."""
+    """Several kinds of source: dated GeoTIFFs, a multi-band GeoTIFF, NetCDF, a static map of finer cells."""
     files = "../files"
     return {
         "name": "Demo basin, 2 km, daily",
@@ -61,7 +68,12 @@ def prepare_job() -> dict:
             {"variable": "precipitation", "path": f"{files}/precipitation", "quantity": "precipitation"},
             {"variable": "temperature", "path": f"{files}/temperature.tif", "quantity": "temperature"},
             {"variable": "pet", "path": f"{files}/pet.nc", "quantity": "pet"},
-            {"variable": "soil_moisture", "path": f"{files}/soil_moisture.nc", "quantity": "soil_moisture", "role": "target"},
+            {
+                "variable": "soil_moisture",
+                "path": f"{files}/soil_moisture.nc",
+                "quantity": "soil_moisture",
+                "role": "target",
+            },
             {"variable": "elevation", "path": f"{files}/elevation.tif", "quantity": "elevation", "role": "static"},
         ],
         "grid": {"like": "soil_moisture"},
@@ -81,7 +93,8 @@ def train_job() -> dict:
         "window": 30,
         "model": {"family": "convlstm", "options": {"hidden": [16], "kernel": [3]}},
         "training": {
-            "epochs": 100, "patience": 100, "batch": 4, "learning_rate": 0.005, "supervised_steps": 15, "window_stride": 4,
+            "epochs": 100, "patience": 100, "batch": 4, "learning_rate": 0.005, "supervised_steps": 15,
+            "window_stride": 4,
             "time_limit_minutes": TRAINING_MINUTES,
         },
     }  # fmt: skip
@@ -96,7 +109,14 @@ def explain_job(basin) -> dict:
     day, row, column = np.unravel_index(np.nanargmax(rain), rain.shape)
     date = np.datetime64(basin.dates[begin + int(day)], "D")
     x, y = cell_centre(basin, int(row), int(column))
-    return {"model": str(model_file()), "dataset": str(OUT / "basin.nc"), "date": str(date), "x": x, "y": y, "title": f"Why, on {date}"}
+    return {
+        "model": str(model_file()),
+        "dataset": str(OUT / "basin.nc"),
+        "date": str(date),
+        "x": x,
+        "y": y,
+        "title": f"Why, on {date}",
+    }
 
 
 def cell_centre(basin, row: int, column: int) -> tuple[float, float]:
@@ -126,7 +146,9 @@ def tell_scores(seconds: float) -> None:
         say(f"  {name:12s} NSE {pooled['nse']:6.3f}   median of cells {median['nse']:6.3f}   RMSE {pooled['rmse']:.4f}")
     say("  (persistence knows yesterday's soil moisture, the model only the weather of the last 30 days)")
     say(f"\nProject to open in QGIS: {OUT / 'freshet-demo.qgz'}\nPicture of the maps:     {OUT / 'maps.png'}")
-    say(f"Report:                  {OUT / 'runs' / 'train' / 'report.html'}\nAll of it took {seconds / 60:.1f} minutes.")
+    say(
+        f"Report:                  {OUT / 'runs' / 'train' / 'report.html'}\nAll of it took {seconds / 60:.1f} minutes."
+    )
 
 
 def say(text: str) -> None:

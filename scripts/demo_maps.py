@@ -1,4 +1,6 @@
-"""Second half of the demo, run by QGIS's own Python without a screen: results as layers, a project to open, a picture of the maps."""
+"""Second half of the demo, run by QGIS's own Python without a screen: results as layers, a project to open, a picture
+of the maps.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,12 @@ def main(folder: Path) -> int:
             Panel("Observed", by_kind["observed"][:1], over=[outline]),
             Panel("Predicted", by_kind["predicted"][:1], "same range for all dates", over=[outline]),
             Panel("Delta: predicted - observed", by_kind["delta"][:1], "blue: too wet   red: too dry", over=[outline]),
-            Panel("Why one cell: rain of that day", [rain], "green: raised the prediction   brown: lowered it", over=[outline]),
+            Panel(
+                "Why one cell: rain of that day",
+                [rain],
+                "green: raised the prediction   brown: lowered it",
+                over=[outline],
+            ),
         ],
     )
     export_png(page, folder / "maps.png")

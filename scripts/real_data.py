@@ -1,6 +1,8 @@
-"""The main job on real packs, by the command: ``real_data.py PACK DATA_FOLDER OUT_FOLDER [MINUTES] [SEED]``; PACK is moselle or rhine.
+"""The main job on real packs, by the command: ``real_data.py PACK DATA_FOLDER OUT_FOLDER [MINUTES] [SEED]``; PACK is
+moselle or rhine.
 
-Prepares, trains, judges on the last 20 % of the time, prints the scores beside persistence and climatology. The packs are not part of Freshet.
+Prepares, trains, judges on the last 20 % of the time, prints the scores beside persistence and climatology. The packs
+are not part of Freshet.
 """
 
 from __future__ import annotations
@@ -27,13 +29,24 @@ def moselle(data: Path, out: Path, minutes: float, seed: int) -> tuple[dict[str,
     source = str(data / "mhm_moselle" / "mhm_moselle_4km_1990_1993.nc")
     dynamic = {"pre": "precipitation", "tavg": "temperature", "pet": "pet", "sm_l1": "soil_moisture"}
     sources = [
-        {"variable": name, "layer": name, "path": source, "quantity": kind, "role": "target" if name == "sm_l1" else "input"}
+        {
+            "variable": name,
+            "layer": name,
+            "path": source,
+            "quantity": kind,
+            "role": "target" if name == "sm_l1" else "input",
+        }
         for name, kind in dynamic.items()
     ]
     for name, (file, kind) in STATIC_MOSELLE.items():
         path = str(data / "mhm_moselle" / "static" / file)
         sources.append({"variable": name, "path": path, "quantity": kind, "role": "static"})
-    prepare = {"name": "Moselle 4 km, daily 1990-1993", "sources": sources, "grid": {"like": "sm_l1"}, "output": str(out / "moselle.nc")}
+    prepare = {
+        "name": "Moselle 4 km, daily 1990-1993",
+        "sources": sources,
+        "grid": {"like": "sm_l1"},
+        "output": str(out / "moselle.nc"),
+    }
     train = {
         "title": "Soil moisture of the Moselle",
         "datasets": [str(out / "moselle.nc")],
@@ -43,7 +56,8 @@ def moselle(data: Path, out: Path, minutes: float, seed: int) -> tuple[dict[str,
         "window": 30,
         "model": {"family": "convlstm", "options": {"hidden": [24], "kernel": [3]}},
         "training": {
-            "epochs": 200, "patience": 200, "batch": 4, "learning_rate": 0.005, "supervised_steps": 20, "window_stride": 5,
+            "epochs": 200, "patience": 200, "batch": 4, "learning_rate": 0.005, "supervised_steps": 20,
+            "window_stride": 5,
             "time_limit_minutes": minutes, "seed": seed,
         },
     }  # fmt: skip
@@ -55,12 +69,24 @@ def rhine(data: Path, out: Path, minutes: float, seed: int) -> tuple[dict[str, A
     kinds = {"precipitation": "precipitation", "pet": "pet", "temperature": "temperature", "inwater": "inwater"}
     folder = data / "wflow_rhine"
     sources = [
-        {"variable": name, "path": str(folder / name), "quantity": kind, "role": "target" if name == "inwater" else "input"}
+        {
+            "variable": name,
+            "path": str(folder / name),
+            "quantity": kind,
+            "role": "target" if name == "inwater" else "input",
+        }
         for name, kind in kinds.items()
     ]
     for name, kind in (("dem_m", "elevation"), ("river", "class_map"), ("landuse", "land_cover")):
-        sources.append({"variable": name, "path": str(folder / "static" / f"{name}.tif"), "quantity": kind, "role": "static"})
-    prepare = {"name": "Rhine upstream of Lobith, daily 1995", "sources": sources, "grid": {"like": "inwater"}, "output": str(out / "rhine.nc")}
+        sources.append(
+            {"variable": name, "path": str(folder / "static" / f"{name}.tif"), "quantity": kind, "role": "static"}
+        )
+    prepare = {
+        "name": "Rhine upstream of Lobith, daily 1995",
+        "sources": sources,
+        "grid": {"like": "inwater"},
+        "output": str(out / "rhine.nc"),
+    }
     train = {
         "title": "Water entering the rivers of the Rhine",
         "datasets": [str(out / "rhine.nc")],
@@ -71,7 +97,8 @@ def rhine(data: Path, out: Path, minutes: float, seed: int) -> tuple[dict[str, A
         "scalers": {"inwater": "log1p"},
         "model": {"family": "convlstm", "options": {"hidden": [16], "kernel": [3]}},
         "training": {
-            "epochs": 200, "patience": 200, "batch": 2, "learning_rate": 0.005, "supervised_steps": 5, "window_stride": 3,
+            "epochs": 200, "patience": 200, "batch": 2, "learning_rate": 0.005, "supervised_steps": 5,
+            "window_stride": 3,
             "time_limit_minutes": minutes, "seed": seed,
         },
     }  # fmt: skip
@@ -96,7 +123,7 @@ def main(arguments: list[str]) -> int:
     print(f"{pack}, seed {seed}: {time.monotonic() - begin:.0f} s in all; test period {scores['period']}")
     for name in ("model", "persistence", "climatology"):
         pooled, median = scores[name]["pooled"], scores[name]["median_per_cell"]
-        print(f"  {name:12s} NSE pooled {pooled['nse']:.4f}  median of cells {median['nse']:.4f}  RMSE {pooled['rmse']:.5f}")
+        print(f"  {name:12s} NSE pooled {pooled['nse']:.4f}  median {median['nse']:.4f}  RMSE {pooled['rmse']:.5f}")
     return 0
 
 

@@ -35,6 +35,7 @@ def _metadata() -> dict[str, str]:
 def _pyproject() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
+
 # The border of the worker process: whatever happens there has to be told, so one broad except is allowed.
 BORDER = Path("core/worker/main.py")
 

@@ -16,14 +16,18 @@ _SEPARATED = re.compile(
 _COMPACT = re.compile(r"(?<!\d)(\d{4})(\d{2})(\d{2})(?:[T_-]?(\d{2})(\d{2})(\d{2})?)?(?!\d)")
 _DAY_OF_YEAR = re.compile(r"(?<!\d)(\d{4})[-_.]?(\d{3})(?!\d)")
 _MONTH = re.compile(r"(?<!\d)(\d{4})[-_.]?(\d{2})(?!\d)")
+_CODES = {
+    "Y": r"\d{4}", "y": r"\d{2}", "m": r"\d{1,2}", "d": r"\d{1,2}", "H": r"\d{2}",
+    "M": r"\d{2}", "S": r"\d{2}", "j": r"\d{3}",
+    "b": r"[A-Za-z]{3}", "B": r"[A-Za-z]+", "%": "%",
+}  # fmt: skip
 
 
 def find_date(text: str) -> Optional[datetime]:
     """The date in a file name or band description, or None.
 
     Understood are 1995-02-01, 1995_02_01, 19950201, each with an hour and minute behind it, 1995032 (day of the year)
-    and 1995-02.
-    A year outside 1800 to 2299 is not taken for a date.
+    and 1995-02. A year outside 1800 to 2299 is not taken for a date.
     """
     for pattern in (_SEPARATED, _COMPACT):
         for match in pattern.finditer(text):
@@ -39,6 +43,26 @@ def find_date(text: str) -> Optional[datetime]:
         if found:
             return found
     return None
+
+
+def find_date_by(pattern: str, text: str, what: str = "The source") -> Optional[datetime]:
+    """The date in ``text`` where it fits the strptime ``pattern``, else None; DataError for a pattern without codes
+    or with codes that are not understood.
+    """
+    pieces = re.split(r"%(.)", pattern)
+    if len(pieces) == 1 or any(code not in _CODES for code in pieces[1::2]):
+        raise DataError(
+            f"{what}: the date pattern is not usable",
+            expected="codes such as %Y %m %d %H %M %j, for example %Y%m%d",
+            got=repr(pattern),
+            remedy="Correct the pattern, or leave it empty",
+        )
+    expression = "".join(_CODES[piece] if i % 2 else re.escape(piece) for i, piece in enumerate(pieces))
+    match = re.search(expression, text)
+    try:
+        return datetime.strptime(match.group(0), pattern) if match else None
+    except ValueError:
+        return None
 
 
 def parse_date(text: str, what: str = "The date") -> datetime:

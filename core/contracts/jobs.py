@@ -1,8 +1,7 @@
 """The jobs: what a person can ask of the engine. One frozen dataclass a verb, JSON in and out.
 
 Paths are absolute or relative to the folder of the job file. Dates are ISO texts in UTC and label the start of a
-step; a
-period holds both its ends.
+step; a period holds both its ends.
 """
 
 from __future__ import annotations

@@ -86,7 +86,8 @@ class ExplainJob(Config):
         choices=("integrated-gradients",),
     )
     baseline: str = setting(
-        "mean", label="Against", help="What the prediction is compared with: each variable's mean, or a sequence without rain.",
+        "mean", label="Against",
+        help="What the prediction is compared with: each variable's mean, or a sequence without rain.",
         choices=("mean", "dry"),
     )  # fmt: skip
     steps: int = setting(

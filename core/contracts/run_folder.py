@@ -1,8 +1,7 @@
 """The run folder: the only thing that stands between QGIS and the engine.
 
 ``job.json`` is what was asked, ``events.jsonl`` the story, ``heartbeat.json`` says that the worker lives, a file
-``cancel`` asks it
-to stop. Results lie in ``results/``, checkpoints in ``checkpoints/``.
+``cancel`` asks it to stop. Results lie in ``results/``, checkpoints in ``checkpoints/``.
 """
 
 from __future__ import annotations

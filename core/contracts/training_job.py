@@ -119,7 +119,8 @@ class TrainingConfig(Config):
         advanced=True,
     )
     supervised_steps: int = setting(
-        1, label="Supervised steps", help="Last steps of each window that are compared with the target; more learn faster.",
+        1, label="Supervised steps",
+        help="Last steps of each window that are compared with the target; more learn faster.",
         unit="steps", minimum=1, maximum=1000, advanced=True,
     )  # fmt: skip
     window_stride: int = setting(
@@ -176,8 +177,8 @@ class TrainJob(Config):
     warm_up: Optional[int] = setting(
         None,
         label="Warm-up",
-        help="Steps before the window that fill the model's memory, as the spin-up of a hydrological model. Empty chooses: "
-        "twice the window where the record is long enough and the past target is no input.",
+        help="Steps before the window that fill the model's memory, as the spin-up of a hydrological model. "
+        "Empty chooses: twice the window where the record is long enough and the past target is no input.",
         unit="steps",
         minimum=0,
         maximum=10000,
@@ -269,7 +270,7 @@ class TuneJob(Config):
     space: dict[str, Any] = setting(
         {},
         label="Search space",
-        help="Key such as 'training.learning_rate' or 'model.hidden' and a list of values, or {'low':, 'high':, 'log':}.",
+        help="Key such as 'training.learning_rate' or 'model.hidden', and a list of values or {'low':, 'high':}.",
     )
     seed: int = setting(1, label="Seed", help="Seed of the search.", minimum=0, maximum=2**31 - 1)
     title: str = setting("", label="Title", help="A name for the run.")

@@ -78,8 +78,7 @@ def convert(source: str, target: str, step_seconds: float = _DAY) -> tuple[float
     """``(scale, offset)`` from unit ``source`` to ``target``.
 
     A depth ("mm") becomes a rate ("mm/d") by the step it was gathered in. Raises :class:`DataError` where the two
-    measure
-    different things or a unit is unknown.
+    measure different things or a unit is unknown.
     """
     if normalise(source) == normalise(target):
         return 1.0, 0.0

@@ -22,10 +22,8 @@ class Scaler:
     """An invertible map of values: a transform by ``kind``, then ``(value - shift) / width``.
 
     Kinds: ``standard``, ``min-max`` (to 0..1), ``log1p`` (sign(v) log(1+|v|), then standard), ``yeo-johnson`` (Yeo
-    and Johnson 2000,
-    DOI 10.1093/biomet/87.4.954, then standard), ``none``;
-    ``one-hot`` for maps of classes (see :meth:`channels`). NaN stays NaN. ``low`` and ``high`` bound the scaled
-    training values.
+    and Johnson 2000, DOI 10.1093/biomet/87.4.954, then standard), ``none``; ``one-hot`` for maps of classes (see
+    :meth:`channels`). NaN stays NaN. ``low`` and ``high`` bound the scaled training values.
     """
 
     kind: str
@@ -63,7 +61,9 @@ class Scaler:
         return cls(kind, shift, width, exponent, float(scaled.min()), float(scaled.max()))
 
     def channels(self, values: np.ndarray) -> np.ndarray:
-        """Scaled channels (channels, H, W) of a map (H, W): one, or one a class. A class that was not there in training is none of them."""
+        """Scaled channels (channels, H, W) of a map (H, W): one, or one a class. A class that was not there in
+        training is none of them.
+        """
         if self.kind == "one-hot":
             return np.stack([(values == code) for code in self.classes]).astype(np.float32)
         return self.transform(values)[None]

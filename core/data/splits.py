@@ -1,9 +1,8 @@
 """Which windows train, which validate, which test.
 
 A window ends at step ``e``: it reads steps ``e - window + 1 .. e`` and predicts ``e + lead .. e + lead + leads - 1``.
-A training window lies
-whole in the training period, so no target of validation or test is within it; a validation window holds no step of the
-test period; a test window may read any step, since it only reads.
+A training window lies whole in the training period, so no target of validation or test is within it; a validation
+window holds no step of the test period; a test window may read any step, since it only reads.
 """
 
 from __future__ import annotations

@@ -64,10 +64,10 @@ class Dataset:
         place = Path(path)
         if not place.is_file():
             raise DataError(
-                "The dataset is not there",
+                "The dataset does not exist",
                 expected="a prepared dataset (.nc)",
                 got=str(place),
-                remedy="Choose another file, or prepare it",
+                remedy="Prepare it, or choose another file",
             )
         try:
             handle = netCDF4.Dataset(str(place), "r")

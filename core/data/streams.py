@@ -145,11 +145,9 @@ class Stream:
     def _no_overlap(self) -> DataError:
         return DataError(
             f"'{self.name}' does not overlap the grid in space",
-            expected="a source that covers (west, south, east, north) {:.6g}, {:.6g}, {:.6g}, {:.6g}".format(
-                *self.grid.extent
-            ),
-            got="{:.6g}, {:.6g}, {:.6g}, {:.6g} in its own CRS".format(*self.source.full_grid.extent),
-            remedy="Check the CRS of the source and the extent of the grid",
+            expected=f"a source that covers (west, south, east, north) {_corners(self.grid)}",
+            got=f"{_corners(self.source.full_grid)} in its own CRS",
+            remedy="Check the CRS of the source and the extent of the grid, or choose a source of this area",
         )
 
     def _plan_time(self, clock: Clock) -> None:
@@ -226,3 +224,8 @@ class Stream:
         self.warnings.append(
             f"'{self.name}': {share:.2%} of the values lie outside {low:g} to {high:g} {self.units} ({found}{since})."
         )
+
+
+def _corners(grid: Grid) -> str:
+    """West, south, east, north in words, without an exponent that would hide metres."""
+    return ", ".join(f"{value:.10g}" for value in grid.extent)

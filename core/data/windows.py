@@ -22,8 +22,8 @@ class Batch:
     rows, W columns.
 
     ``x (B, T, C, H, W)`` float32 without NaN; ``observed`` like ``x``, or None where nothing is missing; ``static (B,
-    S, H, W)`` or None;
-    ``y (B, N, L, 1, H, W)`` scaled, NaN where there is no observation, or None where the dataset has no target.
+    S, H, W)`` or None; ``y (B, N, L, 1, H, W)`` scaled, NaN where there is no observation, or None where the dataset
+    has no target.
     """
 
     x: np.ndarray
@@ -34,10 +34,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class WindowData:
-    """Scaled arrays of one dataset: ``x (T, C, H, W)`` with 0 (the mean) for missing and
-    the nearest value in cells that never have one, ``observed`` bool or None,
-    ``season (T, 2)`` or
-    None, ``static (S, H, W)``, ``y (T, H, W)`` with NaN for missing and outside the mask, or None."""
+    """Scaled arrays of one dataset: ``x (T, C, H, W)`` with 0 (the mean) for missing and the nearest value in cells
+    that never have one, ``observed`` bool or None, ``season (T, 2)`` or None, ``static (S, H, W)``, ``y (T, H, W)``
+    with NaN for missing and outside the mask, or None.
+    """
 
     name: str
     grid: Grid
@@ -127,8 +127,9 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
 def continued(maps: np.ndarray, known: np.ndarray) -> np.ndarray:
     """``maps (..., H, W)`` with each cell that is not ``known (H, W)`` taking the value of the nearest known one.
 
-    For cells that never have a value, as outside a basin: a convolution at the border would otherwise see mean weather
-    there, which made a rim of wrong predictions. They stay unobserved. Without any known cell the maps come back as they are.
+    For cells that never have a value, as outside a basin: a convolution at the border would otherwise see mean
+    weather there, which made a rim of wrong predictions. They stay unobserved. Without any known cell the maps come
+    back as they are.
     """
     if known.all() or not known.any():
         return maps

@@ -67,10 +67,11 @@ class _Plan:
 
 
 def predict(job: PredictJob, run: RunFolder) -> Iterator[Event]:
-    """predicted.tif (one a lead); observed.tif, delta.tif and scores.json where the dataset holds the target; report.html.
+    """predicted.tif (one a lead); observed.tif, delta.tif and scores.json where the dataset holds the target;
+    report.html.
 
-    Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit; :class:`RunError` where
-    the disc is full.
+    Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit; :class:`RunError`
+    where the disc is full.
     """
     with Predictor(job.model, job.dataset, job.device, batch=job.batch) as predictor:
         yield message(f"Device {predictor.why_device}.")
@@ -89,7 +90,8 @@ def predict_series(
     asked: Sequence[tuple[str, str]] = (),
     history: Sequence[dict[str, Any]] = (),
 ) -> Generator[Event, None, Optional[dict[str, Any]]]:
-    """Maps, scores, score maps and report of windows that end at ``ends``, into ``run``; gives the content of scores.json.
+    """Maps, scores, score maps and report of windows that end at ``ends``, into ``run``; gives the content of
+    scores.json.
 
     ``history``: METRIC values of a training, drawn as the loss curve.
     """

@@ -29,7 +29,7 @@ _WITH_UNIT = {"rmse", "mae", "bias"}
 _STYLE = """ body{font:15px/1.5 system-ui,"DejaVu
 Sans",sans-serif;color:#1a1a1a;background:#fff;max-width:74em;margin:2.2em auto;padding:0 1.5em}
 h1{font-size:1.55em;margin:0 0 .1em}h2{font-size:1.08em;margin:2em 0 .4em}p{margin:.3em 0;max-width:52em}
-.soft{color:#555}table{border-collapse:collapse;margin:.5em 0}th,td{padding:.3em
+.soft{color:#555}table{border-collapse:collapse;margin:.5em 0}td+td{white-space:nowrap}th,td{padding:.3em
 .9em;text-align:right;border-bottom:1px solid #e3e3e0}
 th{font-weight:600;vertical-align:bottom}th:first-child,td:first-child{text-align:left;padding-left:0}tr.model
 td{font-weight:600} dl{display:grid;grid-template-columns:max-content 1fr;gap:.15em 1.2em;margin:.5em

@@ -24,7 +24,9 @@ CARD_KEYS = ("period", "steps", "lead_steps", "model", "persistence", "climatolo
 
 
 class _Part(RunFolder):
-    """The part of a run that speaks of one of several datasets: its results and its report lie in a folder of their own."""
+    """The part of a run that speaks of one of several datasets: its results and its report lie in a folder of their
+    own.
+    """
 
     def __init__(self, run: RunFolder, folder: str) -> None:
         super().__init__(run.path)
@@ -47,7 +49,8 @@ def results_of_training(
 ) -> Generator[Event, None, dict[str, Any]]:
     """Predict and judge the test windows of ``split``; gives the scores for the model card.
 
-    Where there is no test period the validation period is judged, and said so. ``folder``: below ``results``, for one of several datasets.
+    Where there is no test period the validation period is judged, and said so. ``folder``: below ``results``, for one
+    of several datasets.
     """
     part = _Part(run, folder) if folder else run
     ends, name = _judged(split)

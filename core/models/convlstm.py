@@ -151,9 +151,7 @@ class ConvLSTM(ForecastModel):
         return convolve(maps, self.head_weight, self.head_bias, radius, self.options["padding"])
 
 
-def _run(
-    cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor], warm_up: int
-) -> tuple[list[Tensor], State]:
+def _run(cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor], warm_up: int) -> tuple[list[Tensor], State]:
     """All steps of one layer from a state of zeros: its outputs, each (B, H, W, hidden), and its final state."""
     # unbind, never frames[t]: the backward pass of an index writes zeros of the whole sequence's size at every step.
     steps = frames.unbind(0)

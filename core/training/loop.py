@@ -152,8 +152,9 @@ def _train_epoch(work: _Work, optimizer: torch.optim.Optimizer, course: _Course)
             dates = sets[index].data.times[ends]
             raise RunError(
                 "The training left the finite numbers",
-                got=f"a loss of {value:g} in epoch {course.epoch + 1}, windows ending {dates.min()} to {dates.max()} of '{sets[index].data.name}'",
-                remedy="Lower the learning rate, or look for extreme values at these dates; the best checkpoint so far is kept",
+                got=f"a loss of {value:g} in epoch {course.epoch + 1}, windows of '{sets[index].data.name}' that end "
+                f"{dates.min()} to {dates.max()}",
+                remedy="Lower the learning rate, or look for extreme values at these dates; the best checkpoint is kept",
             )
         optimizer.step()
         yield (

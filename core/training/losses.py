@@ -18,10 +18,8 @@ def masked_loss(
     """Scalar loss of ``predicted`` against ``target`` of the same shape (..., H, W); NaN in the target are left out.
 
     ``mse``, ``mae``; ``nse``: 1 - NSE averaged over the cells, each squared error divided by its cell's ``variance
-    (H, W)`` over the
-    training period plus 0.01 (as Kratzert et al. 2019, DOI 10.5194/hess-23-5089-2019, who damp basins that hardly
-    vary).
-    Where nothing is observed the loss is 0 with a zero gradient.
+    (H, W)`` over the training period plus 0.01 (as Kratzert et al. 2019, DOI 10.5194/hess-23-5089-2019, who damp
+    basins that hardly vary). Where nothing is observed the loss is 0 with a zero gradient.
     """
     observed = torch.isfinite(target)
     error = torch.where(observed, predicted - torch.nan_to_num(target), torch.zeros_like(predicted))

@@ -34,8 +34,19 @@ class TrainingSet:
 
 
 def splits_of(datasets: Sequence[Dataset], split: SplitConfig, window: int, lead: int, leads: int) -> list[Split]:
-    """The split of each dataset by its own dates."""
-    return [split_windows(d.times, d.step_seconds, split, window, lead, leads) for d in datasets]
+    """The split of each dataset by its own dates. Raises :class:`DataError` that names the dataset."""
+    splits = []
+    for dataset in datasets:
+        try:
+            splits.append(split_windows(dataset.times, dataset.step_seconds, split, window, lead, leads))
+        except DataError as error:
+            raise DataError(
+                f"Dataset '{dataset.name}': {error.problem}",
+                expected=error.expected,
+                got=error.got,
+                remedy=error.remedy,
+            ) from error
+    return splits
 
 
 def warm_up_of(job: TrainJob, datasets: Sequence[Dataset]) -> tuple[int, str]:

@@ -1,8 +1,8 @@
 """Start of the engine: ``PYTHON -I launch.py RUN_FOLDER``.
 
 Registers the folder two above this file under the name ``freshet``, whatever it is called, so that nothing has to be
-put on a
-search path where other plugins could shadow a library. Spawned children import this file again and find the same.
+put on a search path where other plugins could shadow a library. Spawned children import this file again and find the
+same.
 """
 
 from __future__ import annotations

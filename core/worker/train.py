@@ -60,7 +60,9 @@ def train(job: TrainJob, run: RunFolder) -> Iterator[Event]:
 
 
 def finetune(job: FinetuneJob, run: RunFolder) -> Iterator[Event]:
-    """Train a saved model further. Its variables, window and scalers stay those of the source, so units keep their meaning."""
+    """Train a saved model further. Its variables, window and scalers stay those of the source, so units keep their
+    meaning.
+    """
     module, source = load_model(job.model)
     with contextlib.ExitStack() as stack:
         datasets = [stack.enter_context(Dataset.open(path)) for path in job.datasets]

@@ -22,9 +22,11 @@ from .train import judged_model, opened
 
 
 def tune(job: TuneJob, run: RunFolder) -> Iterator[Event]:
-    """Run the trials, write ``results/trials.csv`` and ``results/best_job.json``, and judge the best model on the test period.
+    """Run the trials, write ``results/trials.csv`` and ``results/best_job.json``, and judge the best model on the
+    test period.
 
-    The study lies in ``study.db``, so a search that was cancelled goes on where it stopped. The test period plays no part in it.
+    The study lies in ``study.db``, so a search that was cancelled goes on where it stopped. The test period plays no
+    part in it.
     """
     import optuna
 

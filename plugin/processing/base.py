@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from html import escape
 from pathlib import Path
@@ -24,12 +23,12 @@ from ...core.contracts import (
     Event,
     EventKind,
     FreshetError,
-    ModelFileError,
     RunError,
     RunFolder,
     RunState,
 )
 from ...core.contracts.config import json_schema
+from ...core.contracts.model_card import read_card
 from ..engine import ROOT, find_engine
 from ..settings import load_settings
 from ..version import version
@@ -195,9 +194,9 @@ def _tell(event: Event, feedback: QgsProcessingFeedback) -> None:
 
 
 def existing_model(path: str) -> str:
-    """``path`` where a model file is; ModelFileError else."""
-    if path and not os.path.isfile(path):
-        raise ModelFileError("The model file does not exist", got=path, remedy="Choose a saved model (.safetensors)")
+    """``path`` where a whole model file of Freshet is, as far as its header tells; ModelFileError else."""
+    if path:
+        read_card(path)
     return path
 
 

@@ -20,6 +20,7 @@ from qgis.core import (
 
 from ...core.contracts import ConfigError, DataError, GridConfig, PrepareJob, SourceConfig
 from ..inspection import inspect_source
+from ..raster_probe import split_uri
 from .base import JobAlgorithm, existing_file, schema_text
 from .parameters import absolute, entries, entry, finish, read_json
 
@@ -173,8 +174,10 @@ def complete_source(row: dict[str, Any], base: str = "") -> SourceConfig:
     given = {key: value for key, value in row.items() if value not in ("", None)}
     if "path" not in given:
         raise ConfigError("A source has no path", got=str(row), remedy="Add the key 'path'")
-    given["path"] = absolute(os.path.join(base, str(given["path"])))
-    reports = inspect_source(existing_file(given["path"], "source"))
+    if not split_uri(str(given["path"]))[1]:  # GDAL's names, as NETCDF:"file.nc":rain, stay as they are
+        given["path"] = absolute(os.path.join(base, str(given["path"])))
+        _require(given["path"], str(given.get("variable") or os.path.basename(given["path"])))
+    reports = inspect_source(given["path"])
     if given.get("layer"):
         reports = [item for item in reports if item.layer == given["layer"]] or reports
     if len(reports) > 1:
@@ -191,3 +194,14 @@ def complete_source(row: dict[str, Any], base: str = "") -> SourceConfig:
         reports = wanted
     changes = {key: value for key, value in given.items() if key != "role"}
     return reports[0].as_source_config(str(given.get("role", "")), **changes)
+
+
+def _require(path: str, variable: str) -> None:
+    """Raise :class:`DataError` where the file or folder of ``variable`` is gone; the engine says the same."""
+    if not os.path.exists(path):
+        raise DataError(
+            f"'{variable}': there is no such file or folder",
+            expected="a raster, a NetCDF file, or a folder of dated rasters",
+            got=path,
+            remedy="Choose the source again; it may have been moved or renamed",
+        )

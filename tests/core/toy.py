@@ -20,8 +20,10 @@ def rain_and_store(steps: int, rows: int, columns: int, seed: int = 0) -> tuple[
     return rain, store
 
 
-def write_toy_dataset(path: Path, *, steps: int = 80, rows: int = 6, columns: int = 5, seed: int = 0, start: str = "2001-01-01") -> Path:
-    """Rain, temperature, elevation and the store, with a mask that leaves out one column and some missing observations."""
+def write_toy_dataset(
+    path: Path, *, steps: int = 80, rows: int = 6, columns: int = 5, seed: int = 0, start: str = "2001-01-01"
+) -> Path:
+    """Rain, temperature, elevation and the store, a mask without the last column, some missing observations."""
     rain, store = rain_and_store(steps, rows, columns, seed)
     times = np.datetime64(start, "s") + np.arange(steps) * np.timedelta64(86400, "s")
     mask = np.ones((rows, columns), dtype=bool)
@@ -58,15 +60,33 @@ def tiny_card(**changes):
     from freshet.core.contracts.models import resolve
 
     def variable(name, quantity, units, scaler):
-        return VariableCard(name=name, quantity=quantity, units=units, label=name, scaler=scaler, minimum=0.0, maximum=50.0)
+        return VariableCard(
+            name=name, quantity=quantity, units=units, label=name, scaler=scaler, minimum=0.0, maximum=50.0
+        )
 
     values = {
         "title": "tiny",
         "family": "convlstm",
         "options": resolve("convlstm", {"hidden": [4], "kernel": [3]})[1],
-        "inputs": (variable("rain", "precipitation", "mm/d", {"kind": "standard", "shift": 3.0, "width": 5.0, "low": -1.0, "high": 9.0}),),
-        "static": (variable("height", "elevation", "m", {"kind": "standard", "shift": 500.0, "width": 200.0, "low": -2.0, "high": 2.0}),),
-        "target": variable("store", "soil_water", "mm", {"kind": "standard", "shift": 15.0, "width": 8.0, "low": -2.0, "high": 4.0}),
+        "inputs": (
+            variable(
+                "rain",
+                "precipitation",
+                "mm/d",
+                {"kind": "standard", "shift": 3.0, "width": 5.0, "low": -1.0, "high": 9.0},
+            ),
+        ),
+        "static": (
+            variable(
+                "height",
+                "elevation",
+                "m",
+                {"kind": "standard", "shift": 500.0, "width": 200.0, "low": -2.0, "high": 2.0},
+            ),
+        ),
+        "target": variable(
+            "store", "soil_water", "mm", {"kind": "standard", "shift": 15.0, "width": 8.0, "low": -2.0, "high": 4.0}
+        ),
         "season": True,
         "window": 5,
         "lead": 0,

@@ -168,7 +168,9 @@ class Hands:
         self.check(widget.isVisible(), f"{name} is hidden")
         self.check(widget.isEnabled(), f"{name} is disabled")
         middle = widget.rect().center()
-        self.check(widget.visibleRegion().contains(middle), f"{name} cannot be reached: its middle is cut off")
+        inner = widget.viewport() if hasattr(widget, "viewport") else widget  # what lies on a widget covers it
+        seen = inner.visibleRegion().contains(inner.rect().center())
+        self.check(seen, f"{name} cannot be reached: its middle is cut off")
         return middle
 
     # -- doing
@@ -177,10 +179,15 @@ class Hands:
         """Click a widget as a person does."""
         yield Until(lambda: self.find(name).isVisible() and self.find(name).isEnabled(), f"{name} to click on", 30)
         widget = self.find(name)
-        # A page that has just come to the front lays itself out with the next events.
-        yield Until(lambda: self._in_sight(widget), f"{name} in sight", 10)
+        yield from self.sight(widget)
         QTest.mouseClick(widget, LEFT, pos=self._spot(widget))
         yield from self.settle()
+
+    def sight(self, widget: QWidget) -> Steps:
+        """Wait for a widget that has just come to the front: it is laid out with the next events."""
+        end = time.monotonic() + 10
+        yield Until(lambda: self._in_sight(widget) or time.monotonic() > end, "a widget in sight", 20)
+        self.reach(widget)  # says what is wrong with it
 
     def _in_sight(self, widget: QWidget) -> bool:
         try:
@@ -210,9 +217,10 @@ class Hands:
         index = combo.findData(data)
         index = index if index >= 0 else combo.findText(str(data))
         self.check(index >= 0, f"{combo.objectName()} has no entry {data}")
-        for _ in range(4):
+        for attempt in range(4):
             if combo.currentIndex() == index:
                 return
+            yield from self.sight(combo)
             QTest.mouseClick(combo, LEFT, pos=self.reach(combo))
             view = combo.view()
             yield Until(view.isVisible, f"the list of {combo.objectName()}", 10)
@@ -220,16 +228,24 @@ class Hands:
             yield from self.rest(QApplication.doubleClickInterval() + 100)
             item = combo.model().index(index, combo.modelColumn())
             view.scrollTo(item)
-            QTest.mouseClick(view.viewport(), LEFT, pos=view.visualRect(item).center())
+            place = view.visualRect(item).center()
+            QTest.mouseMove(view.viewport(), place)
+            yield from self.settle()
+            if attempt < 2:
+                QTest.mouseClick(view.viewport(), LEFT, pos=place)
+            else:  # the keyboard does it too
+                view.setCurrentIndex(item)
+                QTest.keyClick(view, Qt.Key.Key_Return)
             yield from self.settle()
             if view.isVisible():
+                self.say(f"(the list of {combo.objectName()} stayed open, attempt {attempt + 1})")
                 combo.hidePopup()
         self.check(combo.currentIndex() == index, f"{combo.objectName()} did not take {data}")
 
     def tick(self, name: str, keys: tuple) -> Steps:
         """Tick exactly ``keys`` in a list, by clicks on the boxes."""
         box = self.find(name)
-        self.reach(box)
+        yield from self.sight(box)
         for i in range(box.count()):
             item = box.item(i)
             wanted = item.data(USER) in keys

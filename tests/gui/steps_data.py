@@ -104,6 +104,7 @@ def new_dataset(story: Story) -> Steps:
     hands.check(set(names) == set(ROLES), f"variables {sorted(names)}")
     for name, role in ROLES.items():
         combo = dialog.table.cellWidget(names[name], 0)
+        dialog.table.scrollTo(dialog.table.model().index(names[name], 0))
         yield from hands.choose(combo, role)
     units = {name: dialog.table.item(row, 5).text() for name, row in names.items()}
     hands.check(units["precipitation"] in ("mm/d", "mm d-1"), f"unit of precipitation: {units}")

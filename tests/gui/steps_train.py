@@ -82,7 +82,7 @@ def train(story: Story) -> Steps:
     yield from fill_model(story, 12, "0.5", "Soil moisture, first training")
     cost = hands.find("freshetModelCost").text()
     hands.check("parameters" in cost, f"the page says of the cost: {cost}")
-    hands.find("freshetModel").verticalScrollBar().setValue(0)
+    hands.find("freshetModelPage").verticalScrollBar().setValue(0)
     yield from hands.settle()
     hands.shot("05_model")
     hands.ticker = Ticker()

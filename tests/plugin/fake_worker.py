@@ -1,8 +1,7 @@
 """A worker that plays a part instead of computing: the title of the run says which.
 
-done: progress and a score. fail: a fault with its remedy. slow: works until it is asked to cancel. crash: speaks, then
-ends
-without a word. stillborn: ends before its first sign of life.
+done: progress and a score. fail: a fault with its remedy. slow: works until it is asked to cancel. crash: speaks,
+then ends without a word. stillborn: ends before its first sign of life.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ pytest.importorskip("qgis.core", reason="the plugin needs QGIS's own Python")
 from qgis.core import QgsApplication, QgsProcessingContext, QgsProcessingFeedback, QgsProject
 
 from freshet.core.contracts import Artifact, Event, EventKind, RunFolder
+from freshet.core.contracts.model_card import CARD_KEY
 from freshet.plugin.processing import base
 from freshet.plugin.processing.outputs import results_of
 from freshet.plugin.processing.provider import FreshetProvider
@@ -39,8 +41,12 @@ def context(qgis_app):
 
 @pytest.fixture
 def model(tmp_path):
+    """A file that begins as a saved model does: its header holds a card; no weights."""
+    variable = {"name": "rain", "quantity": "precipitation", "units": "mm/d", "scaler": {"kind": "none"}}
+    card = {"family": "convlstm", "inputs": [variable], "target": {**variable, "name": "sm"}, "window": 5, "step_seconds": 86400.0}
+    header = json.dumps({"__metadata__": {CARD_KEY: json.dumps(card)}}).encode()
     path = tmp_path / "model.safetensors"
-    path.write_bytes(b"x")
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
     return str(path)
 
 
@@ -154,7 +160,7 @@ def test_bad_training_is_refused_with_a_sentence(provider, context, write_datase
 def test_bad_values_of_the_other_algorithms_are_sentences(provider, context, write_dataset_file, write_raster, model):
     data = write_dataset_file()
     cases = [
-        ("predict", {"MODEL": "/none.safetensors", "DATASET": data}, "model file does not exist"),
+        ("predict", {"MODEL": "/none.safetensors", "DATASET": data}, "/none.safetensors does not exist"),
         ("predict", {"MODEL": model, "DATASET": write_raster("x.tif", np.ones((2, 2)))}, "not a dataset of Freshet"),
         ("predict", {"MODEL": model, "DATASET": data, "START": "yesterday"}, "is not a date"),
         (
@@ -169,7 +175,7 @@ def test_bad_values_of_the_other_algorithms_are_sentences(provider, context, wri
         ("tune", {"DATASETS": [data], **TRAIN}, "search space is empty"),
         ("prepare", {"NAME": "x", "DATASET": "/tmp/x.nc"}, "No source is given"),
         ("prepare", {"SOURCES": '[{"variable": "rain"}]', "DATASET": "/tmp/x.nc"}, "has no path"),
-        ("prepare", {"SOURCES": '[{"path": "/none.tif"}]', "DATASET": "/tmp/x.nc"}, "source does not exist"),
+        ("prepare", {"SOURCES": '[{"path": "/none.tif"}]', "DATASET": "/tmp/x.nc"}, "there is no such file or folder"),
         ("prepare", {"TABLE": ["rain", "/none.tif"], "DATASET": "/tmp/x.nc"}, "table of sources is not complete"),
     ]
     for name, values, word in cases:

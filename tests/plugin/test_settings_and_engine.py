@@ -12,6 +12,7 @@ pytest.importorskip("qgis.core", reason="the plugin needs QGIS's own Python")
 
 from freshet.core.contracts import DoctorJob, EngineError, RunFolder
 from freshet.plugin import engine as engine_module
+from freshet.plugin import engine_install as install_module
 from freshet.plugin.engine import Engine, base_python, child_environment, find_engine
 from freshet.plugin.engine_install import EngineInstaller, InstallPlan, install_plan
 from freshet.plugin.settings import Settings, load_settings, save_settings
@@ -37,7 +38,7 @@ def _python(folder: Path) -> str:
 
 
 def test_settings_come_back_as_they_were_saved(qgis_app):
-    wanted = Settings("/some/python", "/some/runs", "cpu", 3, "cuda", False)
+    wanted = Settings("/some/python", "/some/runs", "cpu", 3, "cuda", False, "https://index.example/cpu")
     save_settings(wanted)
     assert load_settings() == wanted
     save_settings(Settings())
@@ -108,6 +109,33 @@ def test_plan_says_what_is_fetched_how_much_and_where_and_takes_torch_first(tmp_
         str(engine_module.ROOT / "requirements/torch.txt")
     ]
     assert len(plan.titles) == len(plan.commands) == len(plan.shell_text.splitlines())
+
+
+def test_named_index_serves_torch_alone(tmp_path):
+    plan = install_plan("cpu", tmp_path / "engine", " https://index.example/cpu ")
+    where = plan.commands[1].index("--index-url")
+    assert plan.commands[1][where + 1] == plan.index == "https://index.example/cpu"
+    assert [i for i, command in enumerate(plan.commands) if "--index-url" in command] == [1]
+    assert "https://index.example/cpu" in plan.text
+
+
+def test_without_a_named_index_pip_decides_and_the_text_says_which_build_comes(tmp_path, monkeypatch):
+    monkeypatch.setattr(install_module, "_DEFAULT_BUILD", "cuda")
+    plan = install_plan("cpu", tmp_path / "engine")
+    assert not any("://" in part for command in plan.commands for part in command)
+    assert "gives the CUDA (NVIDIA GPU) build on this platform" in plan.text and "3.5 GB to fetch" in plan.text
+    assert "For the CPU build type the address" in plan.text and "CUDA" in plan.titles[1]
+
+
+def test_cuda_build_that_the_default_index_does_not_give_asks_for_an_index(tmp_path, monkeypatch):
+    monkeypatch.setattr(install_module, "_DEFAULT_BUILD", "cpu")
+    assert "needs the address" in install_plan("cuda", tmp_path / "engine").problem
+    assert "address" not in install_plan("cuda", tmp_path / "engine", "https://index.example/cu").problem
+    assert "address" not in install_plan("cpu", tmp_path / "engine").problem
+
+
+def test_index_that_is_no_address_is_said(tmp_path):
+    assert "not the address" in install_plan("cpu", tmp_path / "engine", "--trusted-host=x").problem
 
 
 def test_unknown_build_is_refused():

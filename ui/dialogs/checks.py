@@ -95,7 +95,7 @@ def _time_hints(dated: list[tuple[str, SourceReport]], start: Optional[datetime]
     calendars = sorted({report.calendar for _, report in dated})
     if len(calendars) > 1:
         found.append(
-            tr("The sources have different calendars ({names}): dates that one lacks become gaps.").format(
+            tr("The sources have different calendars ({names}). Convert them to the standard calendar first.").format(
                 names=", ".join(calendars)
             )
         )

@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import (
     QFormLayout,
     QGroupBox,
     QLabel,
+    QLineEdit,
     QPlainTextEdit,
     QProgressBar,
     QVBoxLayout,
@@ -65,7 +66,7 @@ class EngineDialog(QDialog):
             self._installer.cancel()
             return
         plan = self._plan()
-        save_settings(dataclasses.replace(load_settings(), engine_build=plan.build))
+        save_settings(dataclasses.replace(load_settings(), engine_build=plan.build, engine_index=plan.index))
         self._installer = EngineInstaller(plan, self)
         self._installer.progress.connect(self._on_progress)
         self._installer.output.connect(self.output.appendPlainText)
@@ -122,6 +123,13 @@ class EngineDialog(QDialog):
             self.build.addItem(_LABELS[build], build)
         self.build.setCurrentIndex(max(0, self.build.findData(load_settings().engine_build)))
         self.build.currentIndexChanged.connect(self._show_plan)
+        self.index = QLineEdit(load_settings().engine_index)
+        self.index.setObjectName("freshetEngineIndex")
+        self.index.setPlaceholderText(tr("empty: the index that pip is set to"))
+        self.index.setToolTip(
+            tr("Address where the wanted build of torch lies (CPU, or a CUDA version), as the PyTorch installation page names it.")
+        )
+        self.index.textChanged.connect(self._show_plan)
         self.plan_text = QLabel()
         self.plan_text.setObjectName("freshetEnginePlan")
         self.plan_text.setWordWrap(True)
@@ -141,7 +149,10 @@ class EngineDialog(QDialog):
         column = QVBoxLayout(box)
         label = QLabel(tr("Build for"))
         label.setBuddy(self.build)
+        index_label = QLabel(tr("Package index for torch (optional)"))
+        index_label.setBuddy(self.index)
         column.addLayout(row(label, self.build, stretch=False))
+        column.addLayout(row(index_label, self.index, stretch=False))
         for widget in (self.plan_text, self.plan_problem):
             column.addWidget(widget)
         column.addLayout(row(self.install_button, self.copy_button))
@@ -162,7 +173,7 @@ class EngineDialog(QDialog):
         return box
 
     def _plan(self) -> InstallPlan:
-        return install_plan(self.build.currentData())
+        return install_plan(self.build.currentData(), index=self.index.text())
 
     def _show_plan(self, *_: Any) -> None:
         plan = self._plan()

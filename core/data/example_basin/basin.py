@@ -35,13 +35,13 @@ class ExampleBasin:
 
     Forcing (``precipitation_mm`` mm/d, ``temperature_c`` degC, ``pet_mm`` mm/d) covers the rectangle. Fluxes
     (``evaporation_mm``, ``runoff_mm`` mm/d), stores at the end of the day (``snow_mm``, ``soil_mm``,
-    ``groundwater_mm``, ``channel_mm``, mm over the cell), ``soil_moisture`` (0 to 1, share of the soil's capacity) and
-    ``discharge_m3s`` (flow out of each cell, routed) are NaN outside ``basin_mask``. ``initial_*`` are the stores
+    ``groundwater_mm``, ``channel_mm``, mm over the cell), ``soil_moisture`` (0 to 1, share of the soil's capacity)
+    and ``discharge_m3s`` (flow out of each cell, routed) are NaN outside ``basin_mask``. ``initial_*`` are the stores
     before the first day. Truth: ``travel_time_days`` to the lower end of the outlet's cell,
-    ``gauge_travel_time_days`` (NaN where a cell does not contribute), ``contributing``, ``flow_direction`` (ESRI code,
-    0 at the border), ``downstream`` (H*W,) flat index of the next cell or -1, ``soil_capacity_mm``,
-    ``residence_days`` through a cell, ``parameters``.
-    ``gauges[0]`` is the outlet. ``fine_elevation_m`` (2H, 2W) averages to ``elevation_m``.
+    ``gauge_travel_time_days`` (NaN where a cell does not contribute), ``contributing``, ``flow_direction`` (ESRI
+    code, 0 at the border), ``downstream`` (H*W,) flat index of the next cell or -1, ``soil_capacity_mm``,
+    ``residence_days`` through a cell, ``parameters``. ``gauges[0]`` is the outlet. ``fine_elevation_m`` (2H, 2W)
+    averages to ``elevation_m``.
     """
 
     seed: int

@@ -23,19 +23,15 @@ def write_basin(basin: ExampleBasin, folder: "str | os.PathLike[str]") -> dict[s
     """Write ``basin`` under ``folder`` and return the path of each item by name; a folder for ``precipitation``.
 
     ==================  ==============================================================================================
-    precipitation       folder of GeoTIFFs ``precipitation_YYYY-MM-DD.tif``, mm/d, tiled, deflated
-    temperature         one GeoTIFF, degC; band descriptions are the dates
-    pet                 NetCDF, mm/d
-    soil_moisture       NetCDF, share of the soil's capacity (unit 1), missing outside the basin
-    snow                NetCDF, mm, rows from south to north, missing outside the basin
-    discharge           NetCDF, m3/s out of each cell, missing outside the basin
+    precipitation       folder of GeoTIFFs ``precipitation_YYYY-MM-DD.tif``, mm/d, tiled, deflated temperature
+    one GeoTIFF, degC; band descriptions are the dates pet                 NetCDF, mm/d soil_moisture       NetCDF,
+    share of the soil's capacity (unit 1), missing outside the basin snow                NetCDF, mm, rows from south
+    to north, missing outside the basin discharge           NetCDF, m3/s out of each cell, missing outside the basin
     elevation           GeoTIFF in m at half the cell size: its mean over a cell is the basin's elevation
-    upstream_area       GeoTIFF in km2
-    basin               GeoJSON polygon in the basin's own CRS
-    gauges              CSV: name, x, y, area
-    gauge_discharge     CSV: date, then m3/s for each gauge
-    truth               NetCDF: travel times, contributing areas, flow direction, soil capacity
-    ==================  ==============================================================================================
+    upstream_area       GeoTIFF in km2 basin               GeoJSON polygon in the basin's own CRS gauges
+    CSV: name, x, y, area gauge_discharge     CSV: date, then m3/s for each gauge truth               NetCDF: travel
+    times, contributing areas, flow direction, soil capacity ==================
+    ==============================================================================================
 
     Values are float32 with -9999 for missing. Each file is there whole or not at all; existing ones are replaced.
     """

@@ -12,7 +12,7 @@ from typing import Optional
 import numpy as np
 
 from ...contracts.dataset_job import SourceConfig
-from ...contracts.dates import find_date
+from ...contracts.dates import find_date, find_date_by
 from ...contracts.errors import DataError
 from ...contracts.grid import Grid
 from .base import Source, counted_times
@@ -20,11 +20,6 @@ from .paths import RASTER_SUFFIXES, SourcePath
 from .raster import open_raster, raster_grid, read_bands
 
 _THREADS = 2
-_CODES = {
-    "Y": r"\d{4}", "y": r"\d{2}", "m": r"\d{1,2}", "d": r"\d{1,2}", "H": r"\d{2}",
-    "M": r"\d{2}", "S": r"\d{2}", "j": r"\d{3}",
-    "b": r"[A-Za-z]{3}", "B": r"[A-Za-z]+", "%": "%",
-}  # fmt: skip
 
 
 class FolderSource(Source):
@@ -134,24 +129,7 @@ def _file_date(path: Path, folder: Path, pattern: str, name: str) -> Optional[da
     relative = path.relative_to(folder).with_suffix("").as_posix()
     if not pattern:
         return find_date(path.stem) or find_date(relative.replace("/", "-"))
-    match = re.search(_expression(pattern, name), relative)
-    try:
-        return datetime.strptime(match.group(0), pattern) if match else None
-    except ValueError:
-        return None
-
-
-def _expression(pattern: str, name: str) -> str:
-    pieces = re.split(r"%(.)", pattern)
-    unknown = [code for code in pieces[1::2] if code not in _CODES]
-    if unknown or len(pieces) == 1:
-        raise DataError(
-            f"'{name}': the date pattern is not usable",
-            expected="codes such as %Y %m %d %H %M %j, for example %Y%m%d",
-            got=repr(pattern),
-            remedy="Correct the pattern, or leave it empty",
-        )
-    return "".join(_CODES[piece] if index % 2 else re.escape(piece) for index, piece in enumerate(pieces))
+    return find_date_by(pattern, relative, f"'{name}'")
 
 
 def _natural(text: str) -> list:

@@ -89,7 +89,9 @@ def test_dates_are_found_in_names(text, date):
 
 
 def test_dates_and_steps_read_as_a_person_writes_them():
-    assert format_date(datetime(1993, 7, 4)) == "1993-07-04" and format_date(datetime(1993, 7, 4, 6)) == "1993-07-04T06:00"
+    assert (
+        format_date(datetime(1993, 7, 4)) == "1993-07-04" and format_date(datetime(1993, 7, 4, 6)) == "1993-07-04T06:00"
+    )
     assert [format_step(s) for s in (86400, 21600, 300, 172800)] == ["1 day", "6 hours", "5 minutes", "2 days"]
     assert step_of([datetime(1993, 1, d) for d in (1, 2, 3, 7)]) == 86400.0 and step_of([datetime(1993, 1, 1)]) is None
     with pytest.raises(DataError, match="not a date"):

@@ -39,10 +39,14 @@ def prepare_values(**changes):
 
 
 def test_a_job_survives_json_unchanged():
-    job = train_job(split={"train": {"start": "1990-01-01", "end": "1992-12-31"}, "validation": {}, "test": {}}, leads=3)
+    job = train_job(
+        split={"train": {"start": "1990-01-01", "end": "1992-12-31"}, "validation": {}, "test": {}}, leads=3
+    )
     assert TrainJob.from_json(job.to_json()) == job
     assert isinstance(job.split.train, PeriodConfig)
-    prepare = PrepareJob.from_dict(prepare_values(grid={"crs": "EPSG:3035", "resolution": 4000, "extent": [0, 0, 1, 1]}))
+    prepare = PrepareJob.from_dict(
+        prepare_values(grid={"crs": "EPSG:3035", "resolution": 4000, "extent": [0, 0, 1, 1]})
+    )
     assert PrepareJob.from_dict(json.loads(prepare.to_json())) == prepare
     assert prepare.grid.extent == (0.0, 0.0, 1.0, 1.0)
 
@@ -100,7 +104,10 @@ def test_a_whole_number_may_be_written_as_float():
         ),
         ({"split": {"train": {}}}, "Only some of the periods"),
         ({"split": {"test_share": 0.5, "validation_share": 0.45}}, "Less than 10 %"),
-        ({"split": {"train": {"start": "1991-01-01", "end": "1990-01-01"}, "validation": {}, "test": {}}}, "ends before"),
+        (
+            {"split": {"train": {"start": "1991-01-01", "end": "1990-01-01"}, "validation": {}, "test": {}}},
+            "ends before",
+        ),
     ],
 )
 def test_contradictions_of_a_training_are_refused(changes, words):

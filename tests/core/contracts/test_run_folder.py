@@ -11,7 +11,18 @@ import time
 
 import pytest
 
-from freshet.core.contracts import Artifact, ConfigError, DataError, DoctorJob, Event, EventKind, ModelFileError, RunError, RunFolder, RunState
+from freshet.core.contracts import (
+    Artifact,
+    ConfigError,
+    DataError,
+    DoctorJob,
+    Event,
+    EventKind,
+    ModelFileError,
+    RunError,
+    RunFolder,
+    RunState,
+)
 from freshet.core.contracts.errors import FreshetError, error_from_dict
 from freshet.core.contracts.events import EventTail
 from freshet.core.contracts.files import whole_file, write_text

@@ -20,7 +20,10 @@ def test_the_inverse_gives_the_values_back(kind):
 
 
 def test_standard_and_min_max_do_what_their_names_say():
-    standard, least_most = Scaler.fit("standard", VALUES).transform(VALUES), Scaler.fit("min-max", VALUES).transform(VALUES)
+    standard, least_most = (
+        Scaler.fit("standard", VALUES).transform(VALUES),
+        Scaler.fit("min-max", VALUES).transform(VALUES),
+    )
     assert abs(standard.mean()) < 1e-5 and abs(standard.std() - 1) < 1e-5
     assert least_most.min() == 0 and least_most.max() == pytest.approx(1)
 
@@ -35,7 +38,9 @@ def test_yeo_johnson_equals_the_reference():
 @pytest.mark.parametrize("kind", ["standard", "min-max", "yeo-johnson", "log1p"])
 def test_a_constant_variable_becomes_zero(kind):
     scaler = Scaler.fit(kind, np.full(10, 7.0))
-    assert np.allclose(scaler.transform(np.full(3, 7.0)), 0) and np.allclose(scaler.inverse(np.zeros(3)), 7.0, atol=1e-5)
+    assert np.allclose(scaler.transform(np.full(3, 7.0)), 0) and np.allclose(
+        scaler.inverse(np.zeros(3)), 7.0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("kind", ["yeo-johnson", "log1p"])

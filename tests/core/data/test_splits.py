@@ -44,7 +44,11 @@ def test_dates_rule_where_given_and_a_test_period_may_come_first():
 
 
 def test_overlapping_periods_are_refused():
-    config = SplitConfig(train=PeriodConfig("2001-01-01", "2001-06-30"), validation=PeriodConfig("2001-06-01", "2001-07-30"), test=PeriodConfig("2001-08-01", ""))
+    config = SplitConfig(
+        train=PeriodConfig("2001-01-01", "2001-06-30"),
+        validation=PeriodConfig("2001-06-01", "2001-07-30"),
+        test=PeriodConfig("2001-08-01", ""),
+    )
     with pytest.raises(DataError, match="overlaps the validation period"):
         split_windows(days(300), DAY, config, 10, 0, 1)
 

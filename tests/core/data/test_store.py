@@ -116,7 +116,7 @@ def test_a_file_that_is_missing_broken_or_not_ours_is_refused_in_a_sentence(tmp_
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(
-        DataError, match="newer Freshet" if content == "newer" else "is not there|is no Freshet dataset"
+        DataError, match="newer Freshet" if content == "newer" else "does not exist|is no Freshet dataset"
     ) as caught:
         Dataset.open(path)
     assert caught.value.remedy

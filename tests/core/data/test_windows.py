@@ -24,7 +24,13 @@ def path(tmp_path_factory):
 
 
 def job_of(path, **changes):
-    values = {"datasets": [str(path)], "target": "store", "inputs": ["rain", "warmth"], "static": ["height"], "window": 8}
+    values = {
+        "datasets": [str(path)],
+        "target": "store",
+        "inputs": ["rain", "warmth"],
+        "static": ["height"],
+        "window": 8,
+    }
     return TrainJob.from_dict({**values, **changes})
 
 
@@ -38,13 +44,17 @@ def sets_of(job):
 def test_a_window_holds_its_steps_and_its_target(path):
     (dataset,), card, (item,) = sets_of(job_of(path, lead=1, leads=2, season=True))
     batch = item.data.batch(np.array([20, 33]), supervised_steps=3)
-    assert batch.x.shape == (2, 8, 4, 6, 5) and batch.static.shape == (2, 1, 6, 5) and batch.y.shape == (2, 3, 2, 1, 6, 5)
+    assert (
+        batch.x.shape == (2, 8, 4, 6, 5) and batch.static.shape == (2, 1, 6, 5) and batch.y.shape == (2, 3, 2, 1, 6, 5)
+    )
     rain = Scaler.from_dict(card.inputs[0].scaler).transform(dataset.dynamic("rain"))
     assert np.array_equal(batch.x[1, :, 0], rain[26:34])
     assert np.array_equal(batch.x[0, :, 2:, 0, 0], season_of(dataset.times)[13:21])
     truth = Scaler.from_dict(card.target.scaler).transform(dataset.dynamic("store"))
     inside = np.isfinite(batch.y[0, 2, 0, 0])
-    assert np.array_equal(batch.y[0, 2, 0, 0][inside], truth[21][inside]) and np.array_equal(batch.y[1, 0, 1, 0][inside], truth[33][inside])
+    assert np.array_equal(batch.y[0, 2, 0, 0][inside], truth[21][inside]) and np.array_equal(
+        batch.y[1, 0, 1, 0][inside], truth[33][inside]
+    )
 
 
 def test_scalers_do_not_see_validation_or_test(path, tmp_path):

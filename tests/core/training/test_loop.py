@@ -16,18 +16,22 @@ from freshet.core.contracts import EventKind, RunError, TrainJob  # noqa: E402
 from freshet.core.data.store import Dataset  # noqa: E402
 from freshet.core.training.loop import fit  # noqa: E402
 from freshet.core.training.model_file import build_from_card  # noqa: E402
-from freshet.core.training.setup import build_card, splits_of, training_sets  # noqa: E402
+from freshet.core.training.setup import build_card, splits_of, training_sets, warm_up_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
-    return [write_toy_dataset(folder / "a.nc", seed=1), write_toy_dataset(folder / "b.nc", rows=5, columns=7, seed=2, steps=70)]
+    return [
+        write_toy_dataset(folder / "a.nc", seed=1),
+        write_toy_dataset(folder / "b.nc", rows=5, columns=7, seed=2, steps=70),
+    ]
 
 
 def setting_up(paths, training, model=None, **changes):
     values = {
-        "datasets": [str(p) for p in paths], "target": "store", "inputs": ["rain"], "static": ["height"], "window": 10, "season": False,
+        "datasets": [str(p) for p in paths], "target": "store", "inputs": ["rain"], "static": ["height"], "window": 10,
+        "warm_up": 0,
         "model": model or {"options": {"hidden": [6], "kernel": [1]}}, "training": {"threads": 1, **training},
         "scalers": {"rain": "standard"},
     }  # fmt: skip
@@ -49,7 +53,10 @@ def metrics(events):
 def test_it_learns_a_store_from_its_rain(paths, tmp_path):
     module, sets, config, _ = setting_up(paths[:1], {"epochs": 25, "learning_rate": 0.02, "patience": 25})
     story = metrics(fit(module, sets, config, tmp_path))
-    assert story[-1]["validation_loss"] < 0.3 * story[0]["validation_loss"] and max(m["validation_nse"] for m in story) > 0.7
+    assert (
+        story[-1]["validation_loss"] < 0.3 * story[0]["validation_loss"]
+        and max(m["validation_nse"] for m in story) > 0.7
+    )
 
 
 def test_several_basins_of_different_size_train_one_model(paths, tmp_path):
@@ -85,7 +92,9 @@ def test_a_resumed_training_equals_an_uninterrupted_one(paths, tmp_path):
 
 
 def test_it_stops_when_validation_gains_nothing_and_keeps_the_best(paths, tmp_path):
-    module, sets, config, _ = setting_up(paths[:1], {"epochs": 60, "patience": 2, "learning_rate": 0.3, "schedule": "constant"})
+    module, sets, config, _ = setting_up(
+        paths[:1], {"epochs": 60, "patience": 2, "learning_rate": 0.3, "schedule": "constant"}
+    )
     story = metrics(fit(module, sets, config, tmp_path))
     best = min(story, key=lambda m: m["validation_loss"])
     assert len(story) < 60 and story[-1]["epoch"] - best["epoch"] == 2 and story[-1]["best_epoch"] == best["epoch"]
@@ -100,7 +109,11 @@ def test_the_time_limit_ends_after_an_epoch(paths, tmp_path):
 def test_progress_is_told_after_every_batch_and_never_falls(paths, tmp_path):
     module, sets, config, _ = setting_up(paths[:1], {"epochs": 2, "batch": 8})
     fractions = [e.values["fraction"] for e in fit(module, sets, config, tmp_path) if e.kind is EventKind.PROGRESS]
-    assert len(fractions) == 2 * -(-len(sets[0].split.train) // 8) and fractions == sorted(fractions) and fractions[-1] == 1.0
+    assert (
+        len(fractions) == 2 * -(-len(sets[0].split.train) // 8)
+        and fractions == sorted(fractions)
+        and fractions[-1] == 1.0
+    )
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best(paths, tmp_path):
@@ -124,3 +137,26 @@ def test_every_loss_trains(paths, tmp_path, loss):
     module, sets, config, _ = setting_up(paths[:1], {"epochs": 3, "loss": loss, "learning_rate": 0.01})
     story = metrics(fit(module, sets, config, tmp_path))
     assert story[-1]["train_loss"] < story[0]["train_loss"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps", "words"),
+    [
+        ({"warm_up": 7}, 7, "asked for"),
+        ({"window": 3}, 6, "twice the window"),
+        ({"window": 8}, 5, "a quarter of the 52 training steps"),
+        ({"window": 3, "inputs": ["rain", "store"], "lead": 1}, 0, "the past target"),
+    ],
+)
+def test_the_warm_up_is_chosen_with_its_reason(paths, changes, steps, words):
+    values = {"datasets": [str(paths[0])], "target": "store", "inputs": ["rain"], **changes}
+    with Dataset.open(paths[0]) as dataset:
+        found, why = warm_up_of(TrainJob.from_dict(values), [dataset])
+    assert found == steps and words in why
+
+
+def test_a_training_with_warm_up_reads_longer_windows_and_learns(paths, tmp_path):
+    module, sets, config, card = setting_up(paths[:1], {"epochs": 20, "learning_rate": 0.02, "patience": 20}, window=4)
+    assert card.window == 4
+    story = metrics(fit(module, sets, config, tmp_path, warm_up=2))
+    assert story[-1]["validation_loss"] < 0.5 * story[0]["validation_loss"]

@@ -48,7 +48,13 @@ def test_paths_are_relative_to_the_job_file(tmp_path, capfd):
 
 
 def test_names_of_gdal_and_absolute_paths_stay():
-    values = {"sources": [{"variable": "a", "path": 'NETCDF:"x.nc":a'}, {"variable": "b", "path": "/y"}, {"variable": "c", "path": "z"}]}
+    values = {
+        "sources": [
+            {"variable": "a", "path": 'NETCDF:"x.nc":a'},
+            {"variable": "b", "path": "/y"},
+            {"variable": "c", "path": "z"},
+        ]
+    }
     paths = [s["path"] for s in absolute_paths("prepare", values, Path("/here"))["sources"]]
     assert paths == ['NETCDF:"x.nc":a', "/y", "/here/z"]
     assert absolute_paths("tune", {"train": {"datasets": ["a"]}}, Path("/h"))["train"]["datasets"] == ["/h/a"]

@@ -37,7 +37,10 @@ def training(dataset, **changes):
 
 def started(run, **environment):
     return subprocess.Popen(
-        [sys.executable, "-I", str(LAUNCH), str(run.path)], env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-I", str(LAUNCH), str(run.path)],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -89,7 +92,9 @@ def test_a_fault_of_ours_is_told_with_the_log_and_status_1(tmp_path, monkeypatch
     assert "ZeroDivisionError: a slip" in str(run.error()) and "Traceback" in run.log_file.read_text()
 
 
-@pytest.mark.parametrize(("error", "words"), [(MemoryError(), "memory"), (OSError(28, "No space left"), "disc is full")])
+@pytest.mark.parametrize(
+    ("error", "words"), [(MemoryError(), "memory"), (OSError(28, "No space left"), "disc is full")]
+)
 def test_memory_and_disc_are_spoken_of_in_words(tmp_path, monkeypatch, error, words):
     def broken(job, run):
         yield Event(EventKind.PROGRESS, {"fraction": 0.5, "text": ""})
@@ -112,7 +117,9 @@ def test_what_libraries_print_goes_to_the_log(tmp_path, monkeypatch, capfd):
 
 
 def test_a_request_to_cancel_stops_between_two_batches_and_can_be_resumed(dataset, tmp_path):
-    run = RunFolder.create(tmp_path, "train", training(dataset, training={"epochs": 100000, "patience": 100000, "threads": 1}))
+    run = RunFolder.create(
+        tmp_path, "train", training(dataset, training={"epochs": 100000, "patience": 100000, "threads": 1})
+    )
     process = started(run)
     wait_for(run, EventKind.METRIC, process)
     run.request_cancel()
@@ -132,11 +139,14 @@ def test_a_request_to_cancel_stops_between_two_batches_and_can_be_resumed(datase
 
 
 def test_a_killed_worker_leaves_whole_files_and_is_seen_as_lost(dataset, tmp_path):
-    from freshet.core.training.checkpoint import load_checkpoint
-    from freshet.core.training.model_file import build_from_card
     from toy import tiny_card
 
-    run = RunFolder.create(tmp_path, "train", training(dataset, training={"epochs": 100000, "patience": 100000, "threads": 1}))
+    from freshet.core.training.checkpoint import load_checkpoint
+    from freshet.core.training.model_file import build_from_card
+
+    run = RunFolder.create(
+        tmp_path, "train", training(dataset, training={"epochs": 100000, "patience": 100000, "threads": 1})
+    )
     process = started(run)
     wait_for(run, EventKind.METRIC, process)
     process.kill()
