@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
@@ -20,6 +20,7 @@ from .version import version
 from .watch import progress_of, run_error, run_state, tail_of
 
 RunLike = Union[RunFolder, str, Path]
+_RESUMABLE = (RunState.CANCELLED, RunState.LOST, RunState.FAILED)
 _SCORED = ("model", "persistence", "climatology")
 
 
@@ -60,6 +61,7 @@ class Runs(QObject):
         self._settings = settings
         # QGIS holds only the C++ half of a task: without this reference its Python half would be collected.
         self._tasks: dict[str, RunTask] = {}
+        self._resumed: set[str] = set()  # whose new worker has not spoken yet: the folder still tells the old end
         self._finished: dict[str, tuple[Any, RunSummary]] = {}
         application = QCoreApplication.instance()
         if application is not None:
@@ -82,6 +84,30 @@ class Runs(QObject):
         self._watch(run, RunTask(run, engine, title or run.path.name))
         return run
 
+    def resume(self, run: RunLike) -> RunFolder:
+        """Start the worker again in the folder of a run that was cancelled, lost or failed; also takes a path.
+
+        A training continues after its last whole epoch. Raises RunError where the run works or is done, EngineError
+        without an engine.
+        """
+        folder = _folder(run)
+        header = folder.header()
+        state = run_state(folder)
+        if str(folder.path) in self._tasks or state not in _RESUMABLE:
+            raise RunError(f"This run is {state.value}, so there is nothing to take up", remedy="Start a new run")
+        engine = find_engine(self._settings())
+        try:
+            # Left over from the earlier try: a wish to stop, and a pulse that is no longer beating.
+            folder.cancel_file.unlink(missing_ok=True)
+            folder.heartbeat_file.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(
+                "The run's folder cannot be written", got=str(error), remedy="Close what holds its files"
+            ) from error
+        self._resumed.add(str(folder.path))
+        self._watch(folder, RunTask(folder, engine, str(header.get("title") or folder.path.name)))
+        return folder
+
     def cancel(self, run: RunLike) -> None:
         """Ask the run's worker to stop; also takes a path. Nothing happens where the run is over."""
         folder = _folder(run)
@@ -96,6 +122,8 @@ class Runs(QObject):
     def summary(self, run: RunLike) -> RunSummary:
         """One run; also takes a path. ConfigError where the folder holds no run."""
         folder = _folder(run)
+        if str(folder.path) in self._resumed:
+            return replace(_summarise(folder), state=RunState.WAITING, text="", fraction=0.0)
         stamp = _stamp(folder)
         known = self._finished.get(str(folder.path))
         if known and known[0] == stamp:
@@ -162,9 +190,11 @@ class Runs(QObject):
 
     def _on_happened(self, path: str, batch: list[Event]) -> None:
         if path in self._tasks:
+            self._resumed.discard(path)
             self.events.emit(path, batch)
 
     def _on_over(self, path: str, state: RunState) -> None:
+        self._resumed.discard(path)
         if self._tasks.pop(path, None) is not None:
             self.ended.emit(path, state)
             self.changed.emit()

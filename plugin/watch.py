@@ -13,8 +13,7 @@ from ..core.contracts.events import FINAL_EVENTS
 from .engine import Engine, output_file, start_worker
 
 POLL_SECONDS = 0.15
-# A worker shows its first sign of life before it imports anything heavy; a run without one after this time has no
-# worker.
+# A worker shows its first sign of life before it imports anything heavy: a run without one by then has no worker.
 SILENT_SECONDS = 60.0
 _TAIL_BYTES = 20000
 _END_SECONDS = 2.0
@@ -41,6 +40,7 @@ class RunWatch:
         """Start the worker where an engine was given. A failure becomes the run's FAILED event and is raised."""
         if self._engine is None or self._worker is not None:
             return
+        self._tail.read()  # what stands there already was said by an earlier try in this folder
         try:
             self._worker = start_worker(self._engine, self.run)
         except EngineError as error:
@@ -77,6 +77,8 @@ class RunWatch:
     def _note(self, event: Event) -> None:
         if event.kind is EventKind.PROGRESS:
             self.fraction, self.text = progress_of(event, self.fraction)
+        elif event.kind is EventKind.HELLO:
+            self._final = None  # the end that came before belongs to an earlier try
         elif event.kind in FINAL_EVENTS:
             self._final = event
 
@@ -86,7 +88,9 @@ class RunWatch:
         if exited:
             return RunState.LOST
         state = self.run.state([])
-        if state is RunState.WAITING and self._worker is None and is_abandoned(self.run):
+        if self._worker is not None:
+            return RunState.RUNNING if state is RunState.LOST else state  # it lives, however slow its pulse
+        if state is RunState.WAITING and is_abandoned(self.run):
             return RunState.LOST
         return state
 

@@ -27,7 +27,7 @@ in_qgis() {
     QT_QPA_PLATFORM=offscreen QGIS_CUSTOM_CONFIG_PATH="$PWD/build/test/profile" "$@"
 }
 
-part engine .venv/bin/python -m pytest tests/core tests/test_*.py
+part engine .venv/bin/python -m pytest tests/core tests/faults tests/test_*.py
 part plugin in_qgis /usr/bin/python3 -m pytest tests/plugin tests/ui
 if [ -e tests/gui/run.sh ]; then
     part gui timeout --kill-after=10 900 bash tests/gui/run.sh

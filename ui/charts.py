@@ -110,6 +110,13 @@ class LossData:
     validation: list = field(default_factory=list)
     loss: str = "loss"
 
+    def add(self, epoch: int, training: Optional[float], validation: Optional[float]) -> None:
+        """Add an epoch; one that is there already (a resumed training) is replaced, with all after it."""
+        keep = next((i for i, known in enumerate(self.epochs) if known >= epoch), len(self.epochs))
+        for values, value in ((self.epochs, epoch), (self.training, training), (self.validation, validation)):
+            del values[keep:]
+            values.append(value)
+
     @property
     def best(self) -> Optional[int]:
         """Index of the best epoch, None before the first."""
@@ -159,11 +166,12 @@ class Line:
 
 @dataclass
 class SeriesData:
-    """Series at one place and the date that the map shows."""
+    """Series at one place, the date that the map shows, and precipitation to hang from above."""
 
     lines: list
     title: str = ""
     cursor: Optional[datetime] = None
+    rain: Optional[Line] = None
 
 
 class SeriesChart(Chart):
@@ -193,6 +201,8 @@ class SeriesChart(Chart):
             axes.set_ylabel(f"({units})" if units else "")
             legend = axes.legend(framealpha=0.85, edgecolor="none", fontsize=8, loc="best")
             legend.set_in_layout(False)  # a long name must not squeeze the chart
+        if data.rain is not None:
+            _hang_rain(panels[0], data.rain, [date for line in data.lines for date in line.dates])
         panels[0].set_title(data.title, loc="left", fontsize=9, fontweight="bold")
         _date_axis(panels[-1])
 
@@ -272,6 +282,28 @@ def _tidy(axes: Any) -> None:
     axes.tick_params(labelsize=8)
     axes.xaxis.label.set_size(8)
     axes.yaxis.label.set_size(8)
+
+
+def _hang_rain(axes: Any, rain: Line, shown: list) -> None:
+    """Precipitation from above, within the dates that are shown, on an axis of its own on the right."""
+    first, last = min(shown), max(shown)
+    found = [(date, value) for date, value in zip(rain.dates, _floats(rain.values)) if first <= date <= last]
+    highest = max((value for _, value in found if value == value), default=0.0)
+    if highest <= 0:
+        return
+    above = axes.twinx()
+    above.fill_between(
+        [date for date, _ in found], 0.0, [value for _, value in found], step="post", color=GREY, alpha=0.7, lw=0
+    )
+    above.set_ylim(3.0 * highest, 0.0)  # the upper third, so that it leaves the series alone
+    above.set_yticks([0.0, float(f"{highest:.1g}")])
+    above.tick_params(labelsize=7)
+    above.spines["top"].set_visible(False)
+    above.set_ylabel(f"{rain.label} ({rain.units})", fontsize=7, loc="top")
+    above.set_zorder(axes.get_zorder() - 1)
+    axes.patch.set_visible(False)
+    if last > first:
+        axes.set_xlim(first, last)
 
 
 def _date_axis(axes: Any) -> None:

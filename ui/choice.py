@@ -12,6 +12,7 @@ class Choice(QObject):
     runChanged = pyqtSignal(str)
     pageWanted = pyqtSignal(str)
     engineWanted = pyqtSignal()
+    jobWanted = pyqtSignal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,3 +48,7 @@ class Choice(QObject):
     def want_engine(self) -> None:
         """Ask for the engine set-up."""
         self.engineWanted.emit()
+
+    def want_job(self, job: object) -> None:
+        """Ask for the page Model filled from a training job."""
+        self.jobWanted.emit(job)

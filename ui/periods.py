@@ -47,6 +47,7 @@ class Periods(QWidget):
         super().__init__(parent)
         self.setObjectName(name)
         self.fields: dict[str, tuple[DateField, DateField]] = {}
+        self._by_share = SplitConfig()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         self.bar = TimeBars(f"{name}Bar")
@@ -79,11 +80,17 @@ class Periods(QWidget):
         self.blockSignals(False)
         self._tell()
 
+    def set_split(self, split: SplitConfig) -> None:
+        """Show a split: its dates, or none where it goes by shares, which are kept."""
+        given = {name: getattr(split, name) for name in NAMES}
+        self._by_share = split if not any(given.values()) else SplitConfig()
+        self.set_dates({name: (part.start, part.end) for name, part in given.items() if part})
+
     def split(self) -> SplitConfig:
         """The periods as typed; raises ConfigError or DataError with the sentence to show."""
         dates = {period: (first.iso(), last.iso()) for period, (first, last) in self.fields.items()}
         if not any(end for pair in dates.values() for end in pair):
-            return SplitConfig()
+            return self._by_share
         given = {period: PeriodConfig(*pair) for period, pair in dates.items() if any(pair)}
         return SplitConfig(**given)
 

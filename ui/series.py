@@ -17,7 +17,10 @@ from qgis.core import (
     QgsRasterLayer,
 )
 
+from ..core.contracts import FreshetError, RunFolder
 from ..core.contracts.dates import parse_date
+from ..plugin.dataset_values import series_at
+from ..plugin.datasets import read_summary
 from ..plugin.temporal import layer_dates
 from .charts import Line
 
@@ -62,6 +65,26 @@ def line_at(layer: QgsRasterLayer, point: QgsPointXY) -> Optional[Line]:
     kind, units = words_of(layer)
     moments: list[datetime] = [parse_date(date) for date in dates]
     return Line(moments, values, layer.name(), kind, units)
+
+
+def rain_at(
+    run_path: str, point: QgsPointXY, crs: QgsCoordinateReferenceSystem, project: QgsProject
+) -> Optional[Line]:
+    """Precipitation at ``point`` (in ``crs``) from the dataset of a run; None where the run or the place has none."""
+    try:
+        job = RunFolder(run_path).job()
+        path = str(getattr(job, "dataset", "") or next(iter(getattr(job, "datasets", ())), ""))
+        summary = read_summary(path)
+        rain = next((item for item in summary.variables if item.quantity == "precipitation" and not item.static), None)
+        inside = point_in(point, crs, crs_from(str(summary.grid.get("crs", ""))), project)
+        if rain is None or inside is None:
+            return None
+        dates, values = series_at(path, rain.name, inside.x(), inside.y())
+    except FreshetError:
+        return None
+    if not any(value is not None for value in values):
+        return None
+    return Line(dates, values, rain.label or rain.name, "rain", rain.units)
 
 
 def words_of(layer: QgsRasterLayer) -> tuple[str, str]:

@@ -45,7 +45,7 @@ class Grid:
             raise DataError(
                 "The extent is empty",
                 expected="west < east and south < north",
-                got=f"west {west:g}, south {south:g}, east {east:g}, north {north:g}",
+                got=f"west {west:.10g}, south {south:.10g}, east {east:.10g}, north {north:.10g}",
                 remedy="Give the extent as west, south, east, north in units of the CRS",
             )
         columns = max(1, math.ceil((east - west) / cell_x - 1e-6))
@@ -75,8 +75,8 @@ class Grid:
             west, south, east, north = self.extent
             raise DataError(
                 "The point lies outside the grid",
-                expected=f"x from {west:g} to {east:g}, y from {south:g} to {north:g}",
-                got=f"x {x:g}, y {y:g}",
+                expected=f"x from {west:.10g} to {east:.10g}, y from {south:.10g} to {north:.10g}",
+                got=f"x {x:.10g}, y {y:.10g}",
                 remedy="Pick a point inside the maps of the dataset",
             )
         return row, column

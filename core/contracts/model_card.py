@@ -95,8 +95,11 @@ class ModelCard(Config):
 def read_header(path: Union[str, Path]) -> dict[str, Any]:
     """The JSON header of a safetensors file with all bounds checked; raises :class:`ModelFileError`."""
     path = Path(path)
-    if not path.exists():
-        raise ModelFileError(f"The model file {path} does not exist", remedy="Choose a saved model (.safetensors)")
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing there"
+        raise ModelFileError(
+            f"The model file {path} does not exist", got=found, remedy="Choose a saved model (.safetensors)"
+        )
     size = path.stat().st_size
     with open(path, "rb") as handle:
         start = handle.read(8)
@@ -128,7 +131,7 @@ def read_card(path: Union[str, Path]) -> ModelCard:
     except ValueError as error:
         raise ModelFileError(
             f"The model card of {path} cannot be read",
-            got=str(error),
+            got=getattr(error, "problem", str(error)),  # the remedy of a job's fault does not fit a model file
             remedy="Use a model saved by this version of Freshet",
         ) from error
 

@@ -47,7 +47,7 @@ class Stream:
     @property
     def info(self) -> VariableInfo:
         """How the variable is described in the dataset."""
-        label = self.quantity.label if self.config.quantity != "other" else self.name
+        label = _label(self.name, self.config.quantity, self.quantity.label)
         return VariableInfo(
             self.name, self.config.role, self.config.quantity, self.units, label, static=self.source.static
         )
@@ -229,3 +229,10 @@ class Stream:
 def _corners(grid: Grid) -> str:
     """West, south, east, north in words, without an exponent that would hide metres."""
     return ", ".join(f"{value:.10g}" for value in grid.extent)
+
+
+def _label(name: str, quantity: str, label: str) -> str:
+    """The catalogue's label, or the variable's own name where the catalogue only says that it is some map."""
+    if quantity in ("class_map", "property"):
+        return name.replace("_", " ").capitalize()
+    return name if quantity == "other" else label

@@ -46,7 +46,7 @@ def place_of_cell(grid: Grid, mask: np.ndarray, x: float, y: float) -> Place:
         raise DataError(
             "The point lies outside the basin",
             expected="a cell inside the basin mask of the dataset",
-            got=f"x {x:g}, y {y:g} (row {row}, column {column})",
+            got=f"x {x:.10g}, y {y:.10g} (row {row}, column {column})",
             remedy="Pick a cell that has a prediction",
         )
     weights = np.zeros(grid.shape)
@@ -69,7 +69,7 @@ def place_of_polygon(grid: Grid, mask: np.ndarray, wkt: str) -> Place:
         raise DataError(
             "The polygon holds cells outside the basin only" if outside else "The polygon holds the centre of no cell",
             expected="a polygon around at least one cell of the basin, "
-            f"within x {west:g} to {east:g}, y {south:g} to {north:g}",
+            f"within x {west:.10g} to {east:.10g}, y {south:.10g} to {north:.10g}",
             remedy="Draw a larger polygon, or check that it is in the CRS of the dataset",
         )
     words = f"the mean of {count} cells" if count > 1 else "the one cell of the polygon"

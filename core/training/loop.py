@@ -154,7 +154,7 @@ def _train_epoch(work: _Work, optimizer: torch.optim.Optimizer, course: _Course)
                 "The training left the finite numbers",
                 got=f"a loss of {value:g} in epoch {course.epoch + 1}, windows of '{sets[index].data.name}' that end "
                 f"{dates.min()} to {dates.max()}",
-                remedy="Lower the learning rate, or look for extreme values at these dates; the best checkpoint is kept",
+                remedy="Lower the learning rate, or look for extreme values at these dates; the best model is kept",
             )
         optimizer.step()
         yield (

@@ -27,8 +27,8 @@ class Fault:
 
 
 FAULTS = (
-    Fault("no file of a source", "prepare", ("does_not_exist", "Correct its path")),
-    Fault("no file of a dataset", "train", ("does_not_exist.nc", "Prepare it")),
+    Fault("no file of a source", "prepare", ("'bad': there is no such file or folder", "does_not_exist", "Choose the source again")),
+    Fault("no file of a dataset", "train", ("dataset does not exist", "does_not_exist.nc", "Prepare it")),
     Fault("no file of a model", "predict", ("does_not_exist.safetensors", "Choose a saved model")),
     Fault("no dates in a folder", "prepare", ("'bad'", "no file name in the folder holds a date", "first date")),
     Fault("no dates in the bands", "prepare", ("'bad'", "bands of the raster have no dates", "first date")),
@@ -36,14 +36,14 @@ FAULTS = (
     Fault("two calendars", "prepare", ("different calendars", "'bad': 360_day", "calendar")),
     Fault("no CRS in a raster", "prepare", ("'bad'", "no coordinate reference system", "Assign")),
     Fault("no CRS in a NetCDF file", "prepare", ("'bad'", "no coordinate reference system", "Assign")),
-    Fault("no overlap in space", "prepare", ("'bad' does not overlap the grid in space", "Choose")),
+    Fault("no overlap in space", "prepare", ("'bad' does not overlap the grid in space", "4500000, 2994000, 4505000, 3000000", "choose a source of this area")),
     Fault("no overlap in time", "prepare", ("do not overlap in time", "'bad': 2010-01-01", "Choose")),
     Fault("an input all missing", "prepare", ("'bad' is missing everywhere", "missing value")),
     Fault("a target all missing", "prepare", ("'bad' is missing everywhere", "missing value")),
     Fault("a constant input", "prepare", ("'bad' has the same value, 3, everywhere", "Leave it out")),
     Fault("a constant target", "prepare", ("'bad' has the same value, 3, everywhere", "Leave it out")),
     Fault("the target among the inputs", "train", ("'store' is also an input, without a lag", "Remove it from the inputs")),
-    Fault("a window longer than the series", "train", ("window is longer than the series", "Shorten the window")),
+    Fault("a window longer than the series", "train", ("'good'", "window is longer than the series", "Shorten the window")),
     Fault("a model's window longer than the series", "predict", ("window is longer than the series", "longer dataset")),
     Fault("a truncated model", "predict", ("truncated.safetensors", "truncated or has been altered", "Copy the file again")),
     Fault("an altered model", "predict", ("altered.safetensors", "has been altered", "Copy the file again")),
@@ -126,7 +126,7 @@ def half_written(folder: Path) -> list[str]:
 def _prepare(fault: Fault, folder: Path) -> dict[str, Any]:
     name, more = _SOURCES[fault.name]
     good = {"variable": "good", "path": str(folder / "good"), "quantity": "precipitation", "units": "mm/d"}
-    bad = {**good, "variable": "bad", "path": str(folder / name), **more}
+    bad = {**good, "variable": "bad", "path": str(folder / name), "role": "input", **more}
     return {"name": "Bad", "sources": [good, bad], "grid": {"like": "good"}, "output": str(folder / OUTPUT / "bad.nc")}
 
 

@@ -148,14 +148,14 @@ class Hands:
 
     def find(self, name: str) -> QWidget:
         """The one living widget of this object name."""
-        found = [widget for widget in QApplication.allWidgets() if widget.objectName() == name]
+        found = self.window.findChildren(QWidget, name)
         shown = [widget for widget in found if widget.isVisible()]
         self.check(found, f"there is no widget {name}")
         return (shown or found)[0]
 
     def there(self, name: str) -> bool:
         """Whether a widget of this name can be seen."""
-        return any(w.objectName() == name and w.isVisible() for w in QApplication.allWidgets())
+        return any(widget.isVisible() for widget in self.window.findChildren(QWidget, name))
 
     def reach(self, widget: QWidget) -> QPoint:
         """Scroll to a widget; its middle, which must be in sight and enabled."""
@@ -228,7 +228,7 @@ class Hands:
             yield from self.rest(QApplication.doubleClickInterval() + 100)
             item = combo.model().index(index, combo.modelColumn())
             view.scrollTo(item)
-            place = view.visualRect(item).center()
+            place = view.visualRect(item).intersected(view.viewport().rect()).center()
             QTest.mouseMove(view.viewport(), place)
             yield from self.settle()
             if attempt < 2:

@@ -76,11 +76,13 @@ def _freshet_frame(frame: Any) -> str:
     """The innermost function of Freshet (or of the drive) in a stack."""
     if frame is None:
         return "QGIS itself"
-    for item in reversed(traceback.extract_stack(frame)):
+    stack = traceback.extract_stack(frame)
+    for item in reversed(stack):
         path = item.filename.replace("\\", "/")
         for part in ("/ui/", "/plugin/", "/core/"):
             if part in path and "site-packages" not in path and "dist-packages" not in path:
                 return f"{part.strip('/')}/{path.split(part, 1)[1]}:{item.lineno} {item.name}"
         if "/tests/gui/" in path:
             return f"the drive ({item.name})"
-    return "QGIS itself"
+    # Charts are drawn by matplotlib when Qt asks for it, without any function of ours on the stack.
+    return " < ".join(f"{item.filename.rsplit('/', 1)[-1]} {item.name}" for item in stack[::-1][:3]) or "QGIS itself"

@@ -43,7 +43,8 @@ def context(qgis_app):
 def model(tmp_path):
     """A file that begins as a saved model does: its header holds a card; no weights."""
     variable = {"name": "rain", "quantity": "precipitation", "units": "mm/d", "scaler": {"kind": "none"}}
-    card = {"family": "convlstm", "inputs": [variable], "target": {**variable, "name": "sm"}, "window": 5, "step_seconds": 86400.0}
+    more = {"title": "A model", "options": {}, "static": [], "season": False, "window": 5, "lead": 0, "leads": 1}
+    card = {"family": "convlstm", "inputs": [variable], "target": {**variable, "name": "sm"}, **more}
     header = json.dumps({"__metadata__": {CARD_KEY: json.dumps(card)}}).encode()
     path = tmp_path / "model.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header)

@@ -13,7 +13,7 @@ pytest.importorskip("qgis.core", reason="the plugin needs QGIS's own Python")
 from qgis.core import QgsApplication, QgsRasterLayer
 from qgis.PyQt.QtCore import QThreadPool, QTimer
 
-from freshet.core.contracts import DoctorJob, EngineError, Event, EventKind, RunFolder, RunState
+from freshet.core.contracts import DoctorJob, EngineError, Event, EventKind, RunError, RunFolder, RunState
 from freshet.core.contracts.run_folder import process_lives
 from freshet.plugin import runs as runs_module
 from freshet.plugin import watch as watch_module
@@ -226,7 +226,7 @@ def test_runs_are_listed_newest_first_and_other_folders_left_out(runs, tmp_path)
 
 
 def test_only_a_run_that_is_over_can_be_removed(runs, story, wait_until):
-    from freshet.core.contracts import ConfigError, RunError
+    from freshet.core.contracts import ConfigError
 
     run = runs.submit("doctor", DoctorJob(), "slow")
     _pid(run, wait_until)
@@ -238,3 +238,49 @@ def test_only_a_run_that_is_over_can_be_removed(runs, story, wait_until):
     assert not run.path.exists()
     with pytest.raises(ConfigError):
         runs.remove(run)
+
+
+def test_a_cancelled_run_is_taken_up_again_in_its_folder(runs, story, wait_until):
+    run = runs.submit("doctor", DoctorJob(), "slow")
+    _pid(run, wait_until)
+    runs.cancel(run)
+    wait_until(lambda: story["ended"])
+    story["ended"].clear()
+    assert runs.resume(run.path).path == run.path and not run.cancel_requested()
+    assert runs.summary(run).state is RunState.WAITING  # not 'cancelled', which was the earlier try
+    wait_until(lambda: sum(event.kind is EventKind.HELLO for event in run.events()) == 2)
+    wait_until(lambda: runs.summary(run).state is RunState.RUNNING)
+    assert story["ended"] == []
+    runs.cancel(run)
+    wait_until(lambda: story["ended"])
+    assert story["ended"] == [(str(run.path), RunState.CANCELLED)]
+
+
+def test_a_watcher_without_a_worker_does_not_take_the_earlier_end_for_the_end(runs, tmp_path):
+    run = RunFolder.create(tmp_path / "other", "doctor", DoctorJob())
+    for kind in (EventKind.HELLO, EventKind.CANCELLED, EventKind.HELLO):
+        run.append(Event(kind))
+    run.beat(os.getpid())
+    watch = watch_module.RunWatch(run)
+    watch.poll()
+    assert watch.state is RunState.RUNNING
+
+
+def test_a_run_that_works_or_is_done_is_not_taken_up(runs, story, wait_until):
+    slow = runs.submit("doctor", DoctorJob(), "slow")
+    with pytest.raises(RunError, match="nothing to take up"):
+        runs.resume(slow)
+    done = runs.submit("doctor", DoctorJob(), "done")
+    wait_until(lambda: (str(done.path), RunState.DONE) in story["ended"])
+    with pytest.raises(RunError, match="is done"):
+        runs.resume(done)
+
+
+def test_a_resumed_worker_that_never_lives_is_told_as_failed(runs, story, wait_until, monkeypatch, fake_engine):
+    run = runs.submit("doctor", DoctorJob(), "stillborn")
+    wait_until(lambda: story["ended"])
+    story["ended"].clear()
+    runs.resume(run)
+    wait_until(lambda: story["ended"])
+    assert story["ended"][0][1] is RunState.FAILED
+    assert sum(event.kind is EventKind.FAILED for event in run.events()) == 2

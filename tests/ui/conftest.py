@@ -50,6 +50,7 @@ class FakeRuns(QObject):
         self.folder = folder
         self.submitted = []
         self.cancelled = []
+        self.resumed = []
         self.list = []
         self.faults = {}
 
@@ -62,6 +63,9 @@ class FakeRuns(QObject):
 
     def cancel(self, run):
         self.cancelled.append(str(run))
+
+    def resume(self, run):
+        self.resumed.append(str(run))
 
     def runs(self):
         return list(self.list)
@@ -153,6 +157,50 @@ def write_tif(path, values, nodata=-9999.0, epsg=3035):
     out.GetRasterBand(1).WriteArray(np.where(np.isnan(values), nodata, values))
     out.FlushCache()
     del out
+
+
+def write_netcdf(path, arrays, about="", epsg=3035):
+    """A NetCDF file of named arrays (y, x) or (time, y, x, daily from 1990 on) on cells of 1 km, NaN = -9999; gives its
+    path as text. ``about`` is what a dataset says of itself.
+    """
+    made = gdal.GetDriverByName("netCDF").CreateMultiDimensional(str(path))
+    root = made.GetRootGroup()
+    rows, columns = np.asarray(next(iter(arrays.values()))).shape[-2:]
+    steps = max([len(a) for a in map(np.asarray, arrays.values()) if a.ndim == 3], default=1)
+    sizes = {"time": steps, "y": rows, "x": columns}
+    places = {name: root.CreateDimension(name, "", "", size) for name, size in sizes.items()}
+    number = gdal.ExtendedDataType.Create(gdal.GDT_Float64)
+    for name, first, step in (("y", 2_999_500.0, -1000.0), ("x", 4_000_500.0, 1000.0)):
+        root.CreateMDArray(name, [places[name]], number).Write(first + step * np.arange(sizes[name]))
+    text = gdal.ExtendedDataType.CreateString()
+    time_axis = root.CreateMDArray("time", [places["time"]], number)
+    time_axis.Write(np.arange(float(steps)))
+    for name, value in (("units", "days since 1990-01-01"), ("calendar", "standard")):
+        time_axis.CreateAttribute(name, [], text).Write(value)
+    if about:
+        root.CreateAttribute("freshet_dataset", [], text).Write(about)
+    crs = osr.SpatialReference()
+    crs.ImportFromEPSG(epsg)
+    for name, values in arrays.items():
+        values = np.asarray(values, dtype=float)
+        array = root.CreateMDArray(name, [places[n] for n in ("time", "y", "x")[-values.ndim :]], number)
+        array.SetSpatialRef(crs)
+        array.SetNoDataValueDouble(-9999.0)
+        array.Write(np.where(np.isnan(values), -9999.0, values))
+    del array, time_axis, root, made
+    return str(path)
+
+
+@pytest.fixture
+def write_dataset(tmp_path, qgis_app):
+    """write_dataset(name, {variable: array}, about="") -> path of a NetCDF file with these variables."""
+    return lambda name, arrays, about="": write_netcdf(tmp_path / f"{name}.nc", arrays, about)
+
+
+@pytest.fixture
+def write_map():
+    """A function that writes a GeoTIFF."""
+    return write_tif
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
+
 import numpy as np
 import pytest
 
@@ -10,13 +13,14 @@ pytest.importorskip("qgis.core", reason="needs QGIS's own Python")
 from qgis.core import QgsCoordinateReferenceSystem, QgsPointXY, QgsProject, QgsRasterLayer
 from qgis.gui import QgsMapCanvas
 
-from freshet.core.contracts import Artifact, Event, EventKind, GridConfig, PrepareJob, RunState, SourceConfig
+from freshet.core.contracts import Artifact, Event, EventKind, GridConfig, PrepareJob, RunState, SourceConfig, TrainJob
 from freshet.plugin.datasets import Datasets
 from freshet.plugin.temporal import set_temporal
+from freshet.ui.charts import Line, SeriesChart, SeriesData
 from freshet.ui.choice import Choice
 from freshet.ui.follow_up import FollowUp
 from freshet.ui.maptools import PointTool, PolygonTool, ToolSwitch
-from freshet.ui.series import line_at, point_in, series_layers
+from freshet.ui.series import line_at, point_in, rain_at, series_layers
 
 
 @pytest.fixture
@@ -114,3 +118,41 @@ def test_a_finished_dataset_joins_the_project(qgis_app, runs, write_dataset_file
     assert datasets.paths() == [path] and choice.dataset == path
     follow.release()
     datasets.close()
+
+
+@pytest.fixture
+def rainy_run(runs, write_dataset):
+    """A training on a dataset of three days of rain whose values are day + row / 10 + column / 100."""
+    rain = np.arange(1.0, 4.0)[:, None, None] + np.arange(3)[None, :, None] / 10 + np.arange(4)[None, None, :] / 100
+    grid = {"crs": "EPSG:3035", "west": 4e6, "north": 3e6, "cell_x": 1e3, "cell_y": 1e3, "columns": 4, "rows": 3}
+    about = {
+        "version": 1, "name": "Rainy", "grid": grid, "start": "1990-01-01", "end": "1990-01-03", "steps": 3,
+        "step_seconds": 86400.0, "calendar": "standard", "gaps": [], "fingerprint": "",
+        "variables": [
+            {"name": "pre", "role": "input", "quantity": "precipitation", "units": "mm/d", "label": "Precipitation"}
+        ],
+    }  # fmt: skip
+    path = write_dataset("rainy", {"pre": rain}, json.dumps(about))
+    return runs.submit("train", TrainJob(datasets=(path,), target="q", inputs=("pre",)), "Rainy")
+
+
+def test_the_rain_at_a_place_is_that_of_the_dataset_of_the_run(rainy_run):
+    crs = QgsCoordinateReferenceSystem("EPSG:3035")
+    line = rain_at(str(rainy_run.path), QgsPointXY(4_002_500, 2_998_500), crs, QgsProject.instance())
+    assert line.values == pytest.approx([1.12, 2.12, 3.12])
+    assert (line.label, line.units, line.dates[2].isoformat()[:10]) == ("Precipitation", "mm/d", "1990-01-03")
+    assert rain_at(str(rainy_run.path), QgsPointXY(0, 0), crs, QgsProject.instance()) is None
+    assert rain_at("/no/run", QgsPointXY(4_002_500, 2_998_500), crs, QgsProject.instance()) is None
+
+
+def test_rain_hangs_from_above_within_the_dates_of_the_series(qgis_app):
+    dates = [datetime(1990, 1, day) for day in range(1, 8)]
+    rain = Line(dates, [0.0, 5.0, None, 9.0, 0.0, 0.0, 80.0], "Rain", "rain", "mm/d")
+    chart = SeriesChart("chart")
+    chart.show_data(SeriesData([Line(dates[1:5], [0.1, 0.2, 0.3, 0.2], "sm", "predicted", "-")], "", dates[3], rain))
+    chart.render_now()
+    series, above = chart.figure.axes
+    low, high = above.get_ylim()
+    assert (low, high) == (27.0, 0.0)  # the 80 lies outside the dates of the series
+    assert "Rain (mm/d)" in above.get_ylabel()
+    assert any(line.get_color() == "#c0392b" for line in series.lines)  # the cursor

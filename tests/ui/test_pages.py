@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 
+import numpy as np
 import pytest
 
 pytest.importorskip("qgis.core", reason="needs QGIS's own Python")
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY, QgsProject
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsPointXY,
+    QgsProject,
+    QgsRectangle,
+    QgsVectorLayer,
+)
 
 from freshet.core.contracts import Event, EventKind, ExplainJob, RunError, RunFolder, RunState, TrainJob
 from freshet.core.contracts.models import resolve
+from freshet.core.contracts.training_job import ModelConfig, PeriodConfig, SplitConfig, TrainingConfig
 from freshet.plugin.datasets import VariableSummary
 from freshet.plugin.settings import Settings
+from freshet.ui.charts import LossData
 from freshet.ui.choice import Choice
-from freshet.ui.cost import convlstm_parameters
+from freshet.ui.cost import convlstm_parameters, memory_bytes, static_channels
 from freshet.ui.dock import FreshetDock
 from freshet.ui.engine_state import EngineState
+from freshet.ui.live_map import read_live
 from freshet.ui.pages.model import short_citation
 from freshet.ui.text import date_words
 
@@ -84,7 +97,7 @@ def test_the_model_page_builds_the_job_that_is_seen(model, runs, choice):
     assert (verb, title) == ("train", "My run")
     assert isinstance(job, TrainJob)
     assert (job.target, job.inputs, job.static, job.window) == ("sm_l1", ("pre", "pet", "tavg"), ("dem",), 10)
-    assert job.training.epochs == 3 and job.season is True and job.datasets == ("/data/moselle.nc",)
+    assert job.training.epochs == 3 and job.season is False and job.datasets == ("/data/moselle.nc",)
     assert job.split.train.start == "1990-01-01" and job.split.test.end == "1993-12-31"
     assert job.split.train.end < job.split.validation.start <= job.split.validation.end < job.split.test.start
     assert choice.run == runs.list[0].path
@@ -130,8 +143,141 @@ def test_the_preset_fills_the_options_and_its_published_parameters_are_counted(m
     assert model.options.values()["hidden"] == (32, 64)
     options = resolve("convlstm-wflow")[1]
     assert convlstm_parameters(options, dynamic=4, static=0, leads=1) == 264001
-    model.season.setChecked(False)
     assert "264,001 parameters" in model.cost.text()  # three inputs and one static map
+
+
+def test_the_time_is_that_of_the_newest_run_like_it_and_else_nothing(model, runs):
+    assert "an epoch" not in model.cost.text() and "memory" in model.cost.text()
+    model.train()
+    run = RunFolder(runs.list[0].path)
+    for epoch, seconds in enumerate((30.0, 50.0, 70.0), start=1):
+        run.append(Event(EventKind.METRIC, {"epoch": epoch, "seconds": seconds}))
+    runs.list[0] = dataclasses.replace(runs.list[0], state=RunState.DONE)
+    runs.changed.emit()
+    model.training.editors["epochs"].setText("30")
+    assert "About 10 minutes at most: 20 s an epoch" in model.cost.text()
+    model.training.editors["batch"].setText("8")
+    assert "an epoch" not in model.cost.text()
+
+
+def test_memory_is_that_of_inputs_and_target_in_float32(model, make_summary):
+    job = model.job()
+    assert memory_bytes(job, {"/data/moselle.nc": make_summary()}) == 4 * 4 * 37 * 52 * 1461
+    assert "The maps take 45 MB of memory" in model.cost.text()
+
+
+def test_a_map_of_classes_shows_how_many_and_counts_as_many_channels(dock, datasets, make_summary, write_dataset):
+    soil = VariableSummary("soil", "static", "soil_class", "-", "Soil", True, 0.0, 1.0, 4.0)
+    variables = tuple(v for v in make_summary().variables if not v.static) + (soil,)
+    path = write_dataset(
+        "soil", {"soil": [[1.0, 2.0, 9.0], [4.0, 4.0, np.nan]], "basin_mask": [[1, 1, 0], [1, 1, 1]]}
+    )
+    datasets.add(make_summary(path, "Classes", variables=variables))
+    page = dock.pages["model"]
+    assert page.static.item(0).text() == "Soil (3 classes)"
+    assert static_channels(page.job(), {path: page._summaries[path]}) == 3
+    page.scalers.setText("soil: standard")
+    assert static_channels(page.job(), {path: page._summaries[path]}) == 1
+
+
+def test_scalers_that_are_not_clear_are_a_sentence(model):
+    model.scalers.setText("pre: log1p; tavg: none")
+    assert model.job().scalers == {"pre": "log1p", "tavg": "none"}
+    model.scalers.setText("pre: logarithm")
+    assert "scalers are not clear" in model.notice.text()
+
+
+def test_a_run_can_be_duplicated_and_changed(dock, model, datasets, make_summary, runs, choice):
+    datasets.add(make_summary("/data/rhine.nc", "Rhine"))
+    wanted = TrainJob(
+        datasets=("/data/rhine.nc",),
+        target="tavg",
+        inputs=("pre",),
+        season=True,
+        window=12,
+        warm_up=3,
+        lead=2,
+        split=SplitConfig(validation_share=0.1, test_share=0.3),
+        scalers={"pre": "log1p"},
+        model=ModelConfig("convlstm", {"hidden": [8], "kernel": [5], "peepholes": True}),
+        training=TrainingConfig(epochs=7, clip_norm=2.5),
+        title="First try",
+    )
+    run = runs.submit("train", wanted, "First try")
+    dock.pages["runs"].list.choose(str(run.path))
+    dock.pages["runs"].duplicate_button.click()
+    job = model.job()
+    full = wanted.replace(model=ModelConfig("convlstm", resolve("convlstm", wanted.model.options)[1]))
+    assert job == full
+    dated = full.replace(split=model.periods.split().replace(
+        train=PeriodConfig("1990-01-01", "1991-12-31"),
+        validation=PeriodConfig("1992-01-01", "1992-06-30"),
+        test=PeriodConfig("1992-07-01", "1993-12-31"),
+    ))
+    choice.want_job(dated)
+    assert model.job().split.test == dated.split.test
+
+
+def test_only_a_training_that_ended_early_can_be_resumed(dock, runs):
+    run = _run(runs, RunState.CANCELLED)
+    runs.changed.emit()
+    page = dock.pages["runs"]
+    page.list.choose(str(run.path))
+    assert not page.resume_button.isHidden()
+    page.resume_button.click()
+    assert runs.resumed == [str(run.path)]
+    runs.list[0] = dataclasses.replace(runs.list[0], state=RunState.DONE)
+    runs.changed.emit()
+    assert page.resume_button.isHidden() and not page.duplicate_button.isHidden()
+    runs.list[0] = dataclasses.replace(runs.list[0], verb="predict", state=RunState.FAILED)
+    runs.changed.emit()
+    assert page.resume_button.isHidden() and page.duplicate_button.isHidden()
+
+
+def test_an_epoch_that_comes_again_after_resuming_replaces_the_first(dock):
+    loss = LossData()
+    for epoch, value in ((1, 0.5), (2, 0.4), (3, 0.3), (2, 0.35)):
+        loss.add(epoch, value, value)
+    assert (loss.epochs, loss.training) == ([1, 2], [0.5, 0.35])
+
+
+def _write_live(run, value):
+    run.checkpoints.mkdir(exist_ok=True)
+    predicted = np.full((3, 4), value)
+    predicted[0, 0] = np.nan
+    np.savez(
+        run.checkpoints / "live.npz", predicted=predicted, observed=np.eye(3, 4), date=np.array("1993-07-04T00:00:00")
+    )
+
+
+def test_the_map_that_sharpens_is_redrawn_when_its_file_changes(dock, runs):
+    run = _run(runs)
+    page = dock.pages["runs"]
+    dock.show()
+    dock.show_page("runs")
+    runs.changed.emit()
+    assert page.live.isHidden()
+    for epoch, value in ((1, 0.25), (2, 0.75)):
+        _write_live(run, value)
+        os.utime(run.checkpoints / "live.npz", (epoch, epoch))
+        run.append(Event(EventKind.METRIC, {"epoch": epoch, "train_loss": 0.3, "validation_loss": 0.3}))
+        runs.events.emit(str(run.path), [])
+        page._catch_up()
+        page.live.render_now()
+        predicted, observed = page.live.figure.axes[:2]
+        assert float(predicted.images[0].get_array()[1, 1]) == value
+        assert predicted.images[0].get_clim() == observed.images[0].get_clim()
+        assert f"epoch {epoch}" in predicted.get_title(loc="left")
+    assert not page.live.isHidden() and "1993-07-04" in page.live.figure._suptitle.get_text()
+
+
+def test_a_live_file_that_is_broken_or_holds_objects_is_not_shown(tmp_path):
+    path = tmp_path / "live.npz"
+    assert read_live(path) is None
+    path.write_bytes(b"PK half")
+    assert read_live(path) is None
+    np.savez(path, predicted=np.array([{"a": 1}], dtype=object), observed=np.zeros((1, 1)), date=np.array("x"))
+    assert read_live(path) is None
 
 
 def test_a_citation_is_short():
@@ -223,6 +369,26 @@ def test_why_takes_a_polygon_and_says_what_is_missing(dock, datasets, make_summa
     assert "place to explain is not clear" in page.notice.text() and runs.submitted == []
     page.take_polygon(QgsGeometry.fromWkt("POLYGON((0 0, 1 0, 1 1, 0 0))"))
     assert page.job().polygon.upper().startswith("POLYGON") and page.job().x is None
+
+
+def test_why_takes_the_selected_features_of_a_polygon_layer_in_its_own_crs(dock, datasets, make_summary):
+    datasets.add(make_summary())
+    page = dock.pages["why"]
+    page.take_selection()
+    assert "No polygon is selected" in page.notice.text()
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326", "Sub-basins", "memory")
+    for west in (6.0, 6.5, 9.0):
+        feature = QgsFeature()
+        feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(west, 49.0, west + 0.5, 49.5)))
+        layer.dataProvider().addFeature(feature)
+    QgsProject.instance().addMapLayer(layer)
+    layer.selectByIds([1, 2])
+    page.take_selection()
+    assert page.area.isChecked() and page.notice.isHidden()
+    found = QgsGeometry.fromWkt(page._polygon)
+    box = found.boundingBox()
+    assert 4.0e6 < box.xMinimum() < box.xMaximum() < 4.2e6 and 2.8e6 < box.yMinimum() < 3.0e6
+    assert found.area() == pytest.approx(72.8e3 * 55.6e3, rel=0.02)  # one degree by half a degree at 49.25 N
 
 
 def test_an_explanation_is_shown_as_a_bridge_that_adds_up(dock, datasets, make_summary, runs):

@@ -10,6 +10,7 @@ from ...plugin.inspection import SourceReport
 from ..text import tr
 from ..timebars import Span
 
+_CALENDARS = dict.fromkeys(("", "gregorian", "proleptic_gregorian"), "standard")
 Row = tuple[str, str, SourceReport]  # name, role, report
 
 
@@ -31,6 +32,7 @@ def hints(rows: list[Row], start: Optional[datetime] = None, end: Optional[datet
     """Sentences on what a person should mend or at least know."""
     found = [f"{name}: {problem}" for name, _, report in rows for problem in report.problems]
     moving = [(name, report) for name, role, report in rows if role != "static"]
+    found += _calendar_hints(moving)
     found += [
         tr("{name}: it has no dates, so it can only be a static map. Set its role to static.").format(name=name)
         for name, report in moving
@@ -67,6 +69,21 @@ def facts(rows: list[Row], like: Optional[str]) -> str:
     )
 
 
+def _calendar_hints(moving: list[tuple[str, SourceReport]]) -> list[str]:
+    calendars = [(name, _CALENDARS.get(report.calendar.lower(), report.calendar)) for name, report in moving]
+    others = [(name, calendar) for name, calendar in calendars if calendar != "standard"]
+    if not others:
+        return []
+    words = ", ".join(f"{name}: {calendar}" for name, calendar in calendars)
+    start = (
+        tr("The sources have different calendars ({words}).").format(words=words)
+        if len({calendar for _, calendar in calendars}) > 1
+        else tr("The calendar of the sources is not the standard one ({words}).").format(words=words)
+    )
+    remedy = tr("Convert {name} to the standard calendar first, for example with convert_calendar of xarray.")
+    return [f"{start} {remedy.format(name=', '.join(name for name, _ in others))}"]
+
+
 def _time_hints(dated: list[tuple[str, SourceReport]], start: Optional[datetime], end: Optional[datetime]) -> list[str]:
     found = []
     period = shared_period([report for _, report in dated])
@@ -90,13 +107,6 @@ def _time_hints(dated: list[tuple[str, SourceReport]], start: Optional[datetime]
         found.append(
             tr("The sources have different steps ({steps}): finer ones are aggregated as the catalogue says.").format(
                 steps=words
-            )
-        )
-    calendars = sorted({report.calendar for _, report in dated})
-    if len(calendars) > 1:
-        found.append(
-            tr("The sources have different calendars ({names}). Convert them to the standard calendar first.").format(
-                names=", ".join(calendars)
             )
         )
     return found

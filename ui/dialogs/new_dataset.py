@@ -27,11 +27,12 @@ from ...plugin.inspection import SourceReport
 from ...plugin.runs import Runs
 from ...plugin.settings import data_folder
 from ..text import tr
-from ..widgets import Notice, PathField, button, heading, row
+from ..widgets import Fold, Notice, PathField, button, heading, row
 from .checks import coverage, facts, hints
 from .grid_fields import ClockFields, GridFields, MaskField
 from .layers import LayerChooser
 from .preview import Preview
+from .source_details import SourceDetails
 from .source_table import SourceTable
 
 _FILES = "Rasters (*.tif *.tiff *.nc *.img *.asc *.vrt *.map)"
@@ -54,6 +55,9 @@ class NewDatasetDialog(QDialog):
         self.table = SourceTable()
         column.addWidget(self.table, 4)
         column.addLayout(self._source_buttons())
+        self.details = SourceDetails()
+        self.details_fold = Fold(tr("Details of the selected variable"), self.details, "freshetNewDetails")
+        column.addWidget(self.details_fold)
         middle = QHBoxLayout()
         middle.setSpacing(14)
         for place in (self._time_fields(), self._space_fields(), self._looks()):
@@ -194,6 +198,8 @@ class NewDatasetDialog(QDialog):
         self.table.changed.connect(self._follow)
         self.table.refused.connect(self._refuse)
         self.table.itemSelectionChanged.connect(self._look)
+        self.table.itemSelectionChanged.connect(self._show_details)
+        self.details.changed.connect(self._take_details)
         self.slider.valueChanged.connect(self._look_at_date)
         for part in (self.clock, self.grid, self.mask):
             part.changed.connect(self._check)
@@ -272,10 +278,27 @@ class NewDatasetDialog(QDialog):
     def _on_output_typed(self, *_: Any) -> None:
         self._typed_output = True
 
-    # -- preview
+    # -- details and preview
+
+    def _selected(self) -> list[int]:
+        return sorted({index.row() for index in self.table.selectedIndexes()})
+
+    def _show_details(self) -> None:
+        entry = next((self.table.entries[row] for row in self._selected()), None)
+        self.details.show_source(entry.found if entry else None, entry.more if entry else {})
+
+    def _take_details(self) -> None:
+        """What is typed holds for the selected variable once it can be read; until then the reason stands there."""
+        for row in self._selected()[:1]:
+            try:
+                self.table.set_details(row, self.details.values())
+            except FreshetError as error:
+                self.notice.fail(error)
+            else:
+                self._look()
 
     def _look(self) -> None:
-        rows = sorted({index.row() for index in self.table.selectedIndexes()})
+        rows = self._selected()
         self.preview.setVisible(bool(rows))
         self.slider.setVisible(bool(rows))
         if rows:
@@ -285,7 +308,7 @@ class NewDatasetDialog(QDialog):
             self.slider.setValue(min(self.slider.value(), self.slider.maximum()))
             self.slider.setEnabled(len(report.dates) > 1)
             self.slider.blockSignals(False)
-            self.preview.show_data((report, self.slider.value()))
+            self.preview.show_data((report, self.slider.value(), self.table.entries[rows[0]].more.get("nodata")))
 
     def _look_at_date(self, *_: Any) -> None:
         self._look()

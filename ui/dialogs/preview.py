@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from osgeo import gdal
@@ -17,8 +17,11 @@ from ..text import tr
 _LARGEST = 300
 
 
-def read_map(report: SourceReport, index: int) -> np.ndarray:
-    """Map ``index`` of a source, thinned to at most 300 cells a side, float (H, W), NaN where missing. DataError."""
+def read_map(report: SourceReport, index: int, nodata: Optional[float] = None) -> np.ndarray:
+    """Map ``index`` of a source, thinned to at most 300 cells a side, float (H, W), NaN where missing. DataError.
+
+    ``nodata`` is a value that means missing beside the one that the file declares.
+    """
     if report.files:
         uri, band_number = report.files[min(index, len(report.files) - 1)], 1
     else:
@@ -28,21 +31,21 @@ def read_map(report: SourceReport, index: int) -> np.ndarray:
     scale = max(1.0, max(source.RasterXSize, source.RasterYSize) / _LARGEST)
     size = max(1, int(source.RasterXSize / scale)), max(1, int(source.RasterYSize / scale))
     values = band.ReadAsArray(buf_xsize=size[0], buf_ysize=size[1]).astype(float)
-    nodata = band.GetNoDataValue()
-    if nodata is not None:
-        values[np.isclose(values, nodata, rtol=1e-6, atol=0.0)] = np.nan
+    for value in (band.GetNoDataValue(), nodata):
+        if value is not None:
+            values[np.isclose(values, value, rtol=1e-6, atol=0.0)] = np.nan
     values[~np.isfinite(values) | (np.abs(values) > 1e19)] = np.nan
     return values * (band.GetScale() or 1.0) + (band.GetOffset() or 0.0)
 
 
 class Preview(Chart):
-    """Draws ``(report, index)``: the map with its colour bar, unit and date, and the histogram of its values."""
+    """Draws ``(report, index, nodata)``: the map with its colour bar, unit and date, and the histogram of its values."""
 
-    def paint(self, figure: Any, data: tuple[SourceReport, int]) -> None:
+    def paint(self, figure: Any, data: tuple[SourceReport, int, Optional[float]]) -> None:
         """Draw the map on the left, the histogram on the right."""
-        report, index = data
+        report, index, nodata = data
         try:
-            values = read_map(report, index)
+            values = read_map(report, index, nodata)
         except (FreshetError, RuntimeError) as error:
             figure.text(0.02, 0.5, str(error), fontsize=8, wrap=True)
             return

@@ -15,6 +15,7 @@ from ...core.contracts.dataset_job import ROLES
 from ...core.contracts.variables import CATALOGUE
 from ...plugin.inspection import SourceReport, inspect_source
 from ..text import percent, tr, value_range
+from .source_details import as_detailed
 
 ROLE, VARIABLE, QUANTITY, SOURCE, TIME, UNIT, RANGE, CHECK = range(8)
 HEADS = ("Role", "Variable", "Quantity", "Source", "Time", "Unit", "Range", "Check")
@@ -34,10 +35,17 @@ _TIPS = (
 
 @dataclass
 class Entry:
-    """What the table knows of one row: the report, and the fields of its SourceConfig that were set by hand."""
+    """What the table knows of one row: the report, and the fields of its SourceConfig that were set by hand.
+
+    ``report`` is ``found`` as it is with these fields.
+    """
 
     report: SourceReport
     more: dict = field(default_factory=dict)
+    found: Optional[SourceReport] = None
+
+    def __post_init__(self) -> None:
+        self.found = self.found or self.report
 
 
 class SourceTable(QTableWidget):
@@ -113,6 +121,17 @@ class SourceTable(QTableWidget):
         for row in sorted({index.row() for index in self.selectedIndexes()}, reverse=True):
             del self.entries[row]
             self.removeRow(row)
+        self.changed.emit()
+
+    def set_details(self, row: int, details: dict[str, Any]) -> None:
+        """Take the fields of a row's SourceConfig that the table has no column for; raises FreshetError."""
+        entry = self.entries[row]
+        entry.report, entry.more = as_detailed(entry.found, details), dict(details)
+        self.blockSignals(True)
+        for column, text in ((TIME, time_words(entry.report)), (CHECK, check_words(entry.report))):
+            self.item(row, column).setText(text)
+        self.item(row, CHECK).setToolTip("\n".join(entry.report.problems))
+        self.blockSignals(False)
         self.changed.emit()
 
     def source(self, row: int) -> SourceConfig:

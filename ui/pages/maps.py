@@ -9,12 +9,12 @@ from qgis.PyQt.QtWidgets import QComboBox, QLabel, QPushButton, QWidget
 
 from ...core.contracts import Artifact, FreshetError, RunFolder, RunState
 from ...core.contracts.dates import parse_date
-from ...plugin.layers import add_run_results
+from ...plugin.layers import RUN_PROPERTY, add_run_results
 from ...plugin.runs import Runs
-from ..charts import SeriesChart, SeriesData
+from ..charts import Line, SeriesChart, SeriesData
 from ..choice import Choice
 from ..maptools import PointTool, ToolSwitch
-from ..series import line_at, point_in, series_layers
+from ..series import line_at, point_in, rain_at, series_layers
 from ..text import number, tr
 from ..widgets import Notice, button, heading, narrow, row
 from .page import Page
@@ -89,10 +89,16 @@ class MapsPage(Page):
             return
         self.notice.clear_text()
         words = tr("At x {x}, y {y}").format(x=number(point.x(), 7), y=number(point.y(), 7))
-        self._data = SeriesData(lines, words, self._cursor())
+        self._data = SeriesData(lines, words, self._cursor(), self._rain(point, crs))
         self.chart.setVisible(True)
         self.chart.setMinimumHeight(min(480, 170 * len({(line.kind == "delta", line.units) for line in lines}) + 40))
         self.chart.show_data(self._data)
+
+    def _rain(self, point: QgsPointXY, crs: Any) -> Optional[Line]:
+        """Precipitation of the dataset that the shown results, else those of the chosen run, were made from."""
+        shown = [str(layer.customProperty(RUN_PROPERTY) or "") for layer in series_layers(QgsProject.instance())]
+        run = next((path for path in shown if path), self.run.currentData())
+        return rain_at(run, point, crs, QgsProject.instance()) if run else None
 
     def release(self) -> None:
         """Give the map back and let go of runs, project and controller."""

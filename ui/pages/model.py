@@ -7,19 +7,22 @@ from typing import Any, Optional
 
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QLineEdit, QWidget
 
-from ...core.contracts import ConfigError, FreshetError, ModelConfig, TrainingConfig, TrainJob
+from ...core.contracts import FreshetError, ModelConfig, TrainingConfig, TrainJob
+from ...core.contracts.config import rule_of
 from ...core.contracts.dates import parse_date
 from ...core.contracts.models import FAMILIES, Family, family, resolve
+from ...core.contracts.variables import SCALERS
 from ...plugin.datasets import Datasets, DatasetSummary
 from ...plugin.runs import Runs
 from ..choice import Choice
-from ..cost import parameters
+from ..cost import cost_words, seconds_of_an_epoch
 from ..dialogs.predict import PredictDialog
 from ..forms import Form, config_fields, family_fields
 from ..periods import Periods, shares
 from ..picks import Picks
-from ..text import format_step, tr
+from ..text import tr
 from ..widgets import Fold, Notice, button, heading, narrow, row
+from .model_checks import check_against_data, read_scalers, static_words
 from .page import Page
 
 SHAPE_FIELDS = ("window", "warm_up", "lead", "leads")
@@ -36,6 +39,8 @@ class ModelPage(Page):
         self._datasets, self._runs, self._choice = datasets, runs, choice
         self._summaries: dict[str, DatasetSummary] = {}
         self._leading = ""
+        self._measured: dict[str, Any] = {}
+        self._past: Optional[list] = None
         self._dialog: Optional[PredictDialog] = None
         self._build_top()
         self._build_task()
@@ -56,12 +61,13 @@ class ModelPage(Page):
             static=self.static.ticked(),
             season=self.season.isChecked(),
             split=self.periods.split(),
+            scalers=read_scalers(self.scalers.text()),
             model=ModelConfig(self.family.currentData(), {**self.options.values(), **self.options_more.values()}),
             training=TrainingConfig(**self.training.values(), **self.training_more.values()),
             title=self.title.text().strip(),
             **self.shape.values(),
         )
-        self._check_against_data(job)
+        check_against_data(job, self._summaries)
         return job
 
     def train(self) -> None:
@@ -85,6 +91,36 @@ class ModelPage(Page):
         self._dialog.raise_()
         return self._dialog
 
+    def take_job(self, job: TrainJob) -> None:
+        """Fill the page from a training job; datasets that the project lacks are added to it."""
+        faults = []
+        for path in job.datasets:
+            if path not in self._summaries:
+                try:
+                    self._datasets.add(path)
+                except FreshetError as error:
+                    faults.append(str(error))
+        self.datasets.tick(job.datasets)
+        self._leading = next(iter(self.datasets.ticked()), "")
+        self._follow_data()
+        self.preset.setCurrentIndex(0)
+        chosen, options = resolve(job.model.family, job.model.options)
+        self.family.setCurrentIndex(self.family.findData(chosen))
+        for form in (self.options, self.options_more):
+            form.set_values(options)
+        self.target.setCurrentIndex(self.target.findData(job.target))
+        self.inputs.tick(job.inputs)
+        self.static.tick(job.static)
+        self.season.setChecked(job.season)
+        self.shape.set_values(vars(job))
+        for form in (self.training, self.training_more):
+            form.set_values(vars(job.training))
+        self.scalers.setText(", ".join(f"{name}: {kind}" for name, kind in job.scalers.items()))
+        self.periods.set_split(job.split)
+        self.title.setText(job.title)
+        if faults:
+            self.notice.say(" ".join(faults), "error")
+
     def refresh(self) -> None:
         """Follow the datasets of the project."""
         self._summaries = {item.path: item for item in self._datasets.list()}
@@ -104,6 +140,8 @@ class ModelPage(Page):
     def release(self) -> None:
         """Let go of the datasets and the dialog."""
         self._datasets.changed.disconnect(self.refresh)
+        self._choice.jobWanted.disconnect(self.take_job)
+        self._runs.changed.disconnect(self._forget_past)
         if self._dialog is not None:
             self._dialog.close()
             self._dialog.deleteLater()
@@ -140,8 +178,8 @@ class ModelPage(Page):
         self.static = Picks("freshetModelStatic", tr("Maps that do not change in time."))
         self.season = QCheckBox(tr("day of the year"))
         self.season.setObjectName("freshetModelSeason")
-        self.season.setToolTip(tr("Tell the model the day of the year, as sine and cosine."))
-        self.season.setChecked(True)
+        self.season.setToolTip(tr(rule_of(TrainJob, "season").help))
+        self.season.setChecked(bool(TrainJob.season))
         for text, widget in (
             (tr("Datasets"), self.datasets),
             (tr("Predict"), self.target),
@@ -179,6 +217,17 @@ class ModelPage(Page):
         common = [item for item in fields if item.name in COMMON_TRAINING]
         self.training = Form(common, "freshetModelTraining")
         self.training_more = Form([item for item in fields if item not in common], "freshetModelTrainingMore")
+        self.scalers = QLineEdit()
+        self.scalers.setObjectName("freshetModelScalers")
+        self.scalers.setPlaceholderText(tr("as the catalogue says"))
+        self.scalers.setToolTip(
+            tr("Scaler of a variable, such as pre: log1p, soil: one-hot. Known are {names}.").format(
+                names=", ".join(SCALERS)
+            )
+        )
+        scalers_label = QLabel(tr("Scalers"))
+        scalers_label.setBuddy(self.scalers)
+        self.training_more.layout().addRow(scalers_label, self.scalers)
         self._training_fold = Fold(tr("More about training"), self.training_more, "freshetModelTrainingFold")
         self.title = QLineEdit()
         self.title.setObjectName("freshetModelTitle")
@@ -223,6 +272,8 @@ class ModelPage(Page):
     def _connect(self) -> None:
         self._datasets.changed.connect(self.refresh)
         self._choice.datasetChanged.connect(self._follow_choice)
+        self._choice.jobWanted.connect(self.take_job)
+        self._runs.changed.connect(self._forget_past)
         self.datasets.itemChanged.connect(self._follow_data)
         self.family.currentIndexChanged.connect(self._show_family)
         self.preset.currentIndexChanged.connect(self._take_preset)
@@ -235,6 +286,7 @@ class ModelPage(Page):
             self.periods.changed,
             self.training.changed,
             self.training_more.changed,
+            self.scalers.textChanged,
         ):
             signal.connect(self._check)
 
@@ -261,7 +313,7 @@ class ModelPage(Page):
         self.inputs.fill(
             [(v.name, f"{v.label or v.name} ({v.units})", v.role == "input") for v in first.variables if not v.static]
         )
-        self.static.fill([(v.name, f"{v.label or v.name} ({v.units})", True) for v in first.variables if v.static])
+        self.static.fill([(v.name, static_words(first.path, v), True) for v in first.variables if v.static])
         if first.path != self._leading:
             self._leading = first.path
             several = len(self.datasets.ticked()) > 1
@@ -313,40 +365,17 @@ class ModelPage(Page):
             self.cost.setText("")
             return
         self.notice.clear_text()
-        self.cost.setText(self._cost_words(job))
+        seconds = seconds_of_an_epoch(job, self._past_runs(), self._measured)
+        self.cost.setText(cost_words(job, self._summaries, seconds))
 
-    def _check_against_data(self, job: TrainJob) -> None:
-        for path in job.datasets:
-            summary = self._summaries[path]
-            names = set(summary.names())
-            lacking = [name for name in (job.target, *job.inputs, *job.static) if name not in names]
-            if lacking:
-                raise ConfigError(
-                    tr("The dataset '{name}' has no variable '{variable}'").format(
-                        name=summary.name, variable=lacking[0]
-                    ),
-                    expected=", ".join(sorted(names)),
-                    remedy=tr("Leave the variable out, or take a dataset that has it"),
-                )
-            needed = job.window + job.lead + job.leads
-            if needed > summary.steps:
-                raise ConfigError(
-                    tr("The window is longer than the series of '{name}'").format(name=summary.name),
-                    expected=tr("window and steps ahead below {steps} steps").format(steps=summary.steps),
-                    got=tr("{needed} steps").format(needed=needed),
-                    remedy=tr("Shorten the window"),
-                )
+    def _past_runs(self) -> list:
+        """The runs, read once after each change: checking at every keystroke must stay cheap."""
+        if self._past is None:
+            self._past = self._runs.runs()
+        return self._past
 
-    def _cost_words(self, job: TrainJob) -> str:
-        name, options = resolve(job.model.family, job.model.options)
-        dynamic = len(job.inputs) + (2 if job.season else 0)
-        count = parameters(name, options, dynamic, len(job.static), job.leads)
-        first = self._summaries[job.datasets[0]]
-        back = format_step(first.step_seconds * job.window)
-        looks = tr("Looks back {time} on {columns} x {rows} cells.").format(
-            time=back, columns=first.grid.get("columns"), rows=first.grid.get("rows")
-        )
-        return (tr("{count:,} parameters. ").format(count=count) if count is not None else "") + looks
+    def _forget_past(self) -> None:
+        self._past = None
 
     def _suggested_title(self) -> str:
         first = self._summaries[self.datasets.ticked()[0]]

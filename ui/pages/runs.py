@@ -13,6 +13,7 @@ from ...core.contracts import Event, EventKind, EventTail, FreshetError, RunFold
 from ...plugin.runs import Runs, RunSummary
 from ..charts import LossChart, LossData
 from ..choice import Choice
+from ..live_map import FILE_NAME, LiveChart, read_live
 from ..rows import Rows
 from ..text import number, tr
 from ..widgets import Notice, button, heading, row
@@ -46,6 +47,7 @@ class RunsPage(Page):
         self._tail: Optional[EventTail] = None
         self._loss = LossData()
         self._kinds: set[str] = set()
+        self._live_stamp: Optional[tuple] = None
         self._stale: set[str] = set()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -103,6 +105,8 @@ class RunsPage(Page):
         self.state.setWordWrap(True)
         self.notice = Notice("freshetRunsNotice")
         self.chart = LossChart("freshetRunsLoss", 190)
+        self.live = LiveChart("freshetRunsLive", 170)
+        self.live.setToolTip(tr("One date of the validation period after each epoch, in the units of training."))
         self.log = QPlainTextEdit()
         self.log.setObjectName("freshetRunsLog")
         self.log.setReadOnly(True)
@@ -112,7 +116,9 @@ class RunsPage(Page):
         for widget in (self.title, self.progress, self.state, self.notice):
             column.addWidget(widget)
         column.addLayout(self._buttons())
+        column.addLayout(self._more_buttons())
         column.addWidget(self.chart, 2)
+        column.addWidget(self.live, 2)
         column.addWidget(self.log, 1)
 
     def _buttons(self) -> Any:
@@ -133,6 +139,18 @@ class RunsPage(Page):
         )
         return row(self.cancel_button, self.maps_button, self.why_button, self.report_button, self.folder_button)
 
+    def _more_buttons(self) -> Any:
+        self.resume_button = button(
+            tr("Resume"), "freshetRunsResume", self._resume, tr("Go on in the same folder after the last whole epoch.")
+        )
+        self.duplicate_button = button(
+            tr("Duplicate and change"),
+            "freshetRunsDuplicate",
+            self._duplicate,
+            tr("Open the page Model filled with what this run was asked."),
+        )
+        return row(self.resume_button, self.duplicate_button)
+
     # -- the list
 
     def _fill(self) -> None:
@@ -146,10 +164,11 @@ class RunsPage(Page):
     def _pick(self, path: str) -> None:
         self._choice.set_run(path)
         self._tail = EventTail(RunFolder(path).events_file) if path else None
-        self._loss, self._kinds = LossData(), set()
+        self._loss, self._kinds, self._live_stamp = LossData(), set(), None
         self.log.clear()
         self.notice.clear_text()
         self.chart.setVisible(False)
+        self.live.setVisible(False)
         self._read()
         self._show_state()
 
@@ -183,13 +202,26 @@ class RunsPage(Page):
         if self._loss.epochs:
             self.chart.setVisible(True)
             self.chart.show_data(self._loss)
+            self._show_live()
+
+    def _show_live(self) -> None:
+        """Read the map of the last epoch where it changed."""
+        path = RunFolder(self.list.key()).checkpoints / FILE_NAME
+        try:
+            status = path.stat()
+        except OSError:
+            return
+        stamp = (status.st_mtime_ns, status.st_size)
+        maps = read_live(path) if stamp != self._live_stamp else None
+        if maps is not None:
+            self._live_stamp = stamp
+            self.live.setVisible(True)
+            self.live.show_data((maps, self._loss.epochs[-1]))
 
     def _take(self, event: Event) -> None:
         values = event.values
         if event.kind is EventKind.METRIC and "epoch" in values:
-            self._loss.epochs.append(values["epoch"])
-            self._loss.training.append(values.get("train_loss"))
-            self._loss.validation.append(values.get("validation_loss"))
+            self._loss.add(values["epoch"], values.get("train_loss"), values.get("validation_loss"))
             self._loss.loss = tr("loss (scaled)")
             self.log.appendPlainText(_epoch_words(values))
         elif event.kind is EventKind.MESSAGE:
@@ -211,6 +243,11 @@ class RunsPage(Page):
         if summary.state in (RunState.FAILED, RunState.LOST):
             error = self._runs.error(summary.path)
             self.notice.say(str(error) if error else summary.text, "error")
+        else:
+            self.notice.clear_text()
+        training = summary.verb in ("train", "finetune")
+        self.resume_button.setVisible(training and not running and summary.state is not RunState.DONE)
+        self.duplicate_button.setVisible(summary.verb == "train")
         self.cancel_button.setVisible(running)
         self.cancel_button.setEnabled(running and not folder.cancel_requested())
         if running and folder.cancel_requested():
@@ -224,6 +261,23 @@ class RunsPage(Page):
     def _cancel(self) -> None:
         self._runs.cancel(self.list.key())
         self._show_state()
+
+    def _resume(self) -> None:
+        try:
+            self._runs.resume(self.list.key())
+        except FreshetError as error:
+            self.notice.fail(error)
+            return
+        self._show_state()
+
+    def _duplicate(self) -> None:
+        try:
+            job = RunFolder(self.list.key()).job()
+        except FreshetError as error:
+            self.notice.fail(error)
+            return
+        self._choice.want_job(job)
+        self._choice.want_page("model")
 
     def _to_maps(self) -> None:
         self._choice.set_run(self.list.key())

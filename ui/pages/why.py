@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Optional
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsGeometry, QgsPointXY, QgsProject
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY, QgsProject
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QRadioButton, QWidget
 
 from ...core.contracts import ConfigError, ExplainJob, FreshetError, Grid, RunFolder, RunState
@@ -20,6 +20,7 @@ from ..choice import Choice
 from ..forms import Form, config_fields
 from ..maptools import PointTool, PolygonTool, ToolSwitch
 from ..numbers import NumberEdit
+from ..polygons import polygon_in, selected_layer, selected_polygon
 from ..series import crs_from, point_in
 from ..text import date_words, tr
 from ..widgets import DateField, Notice, PathField, button, heading, narrow, row
@@ -147,6 +148,12 @@ class WhyPage(Page):
         self.pick_button.setCheckable(True)
         self.pick_button.setEnabled(self._iface is not None)
         self.pick_button.setToolTip(tr("Click a cell; for a polygon set corners and end with a right click."))
+        self.selection_button = button(
+            tr("From selection"),
+            "freshetWhySelection",
+            self.take_selection,
+            tr("Take the selected features of a polygon layer as the polygon."),
+        )
         self.x = NumberEdit(Rule("x", "Easting or longitude of the cell, in the dataset's CRS."))
         self.y = NumberEdit(Rule("y", "Northing or latitude of the cell, in the dataset's CRS."))
         for name, edit in (("X", self.x), ("Y", self.y)):
@@ -161,7 +168,8 @@ class WhyPage(Page):
         form.addRow(tr("Model"), self.model)
         form.addRow("", self.model_file)
         form.addRow(tr("Dataset"), self.dataset)
-        form.addRow(tr("Place"), row(self.cell, self.area, self.pick_button))
+        form.addRow(tr("Place"), row(self.cell, self.area))
+        form.addRow("", row(self.pick_button, self.selection_button))
         form.addRow(tr("x, y"), row(self.x, self.y, stretch=False))
         form.addRow("", self.place)
         form.addRow(tr("Date"), self.date)
@@ -237,11 +245,10 @@ class WhyPage(Page):
         self.notice.clear_text()
         self.pick_button.setChecked(False)
 
-    def take_polygon(self, polygon: QgsGeometry) -> None:
-        """Take a polygon of the map (in its CRS); the mean over its cells is explained."""
-        transform = QgsCoordinateTransform(self._map_crs(), self._dataset_crs(), QgsProject.instance())
-        moved = QgsGeometry(polygon)
-        if self._map_crs() != self._dataset_crs() and (not transform.isValid() or moved.transform(transform) != 0):
+    def take_polygon(self, polygon: QgsGeometry, crs: Optional[QgsCoordinateReferenceSystem] = None) -> None:
+        """Take a polygon (in ``crs``, else that of the map); the mean over its cells is explained."""
+        moved = polygon_in(polygon, crs or self._map_crs(), self._dataset_crs(), QgsProject.instance())
+        if moved is None:
             self.notice.say(
                 tr("The polygon cannot be brought into the CRS of the dataset: check the CRS of the map."), "error"
             )
@@ -250,6 +257,16 @@ class WhyPage(Page):
         self.notice.clear_text()
         self.pick_button.setChecked(False)
         self._follow_place()
+
+    def take_selection(self) -> None:
+        """Take the selected features of a polygon layer as the polygon."""
+        layer = selected_layer(QgsProject.instance(), self._iface.activeLayer() if self._iface else None)
+        polygon = selected_polygon(layer) if layer is not None else QgsGeometry()
+        if polygon.isEmpty():
+            self.notice.say(tr("No polygon is selected: select a feature of a polygon layer first."), "warning")
+            return
+        self.area.setChecked(True)
+        self.take_polygon(polygon, layer.crs())
 
     def _decimals(self) -> int:
         """Decimals that tell a hundredth of a cell apart; more would only be hard to read."""
@@ -272,8 +289,11 @@ class WhyPage(Page):
         self.y.setEnabled(cell)
         corners = self._polygon.count(",")
         drawn = (
-            tr("Polygon of {corners} corners").format(corners=corners) if self._polygon else tr("No polygon drawn yet")
+            tr("Polygon of {corners} corners").format(corners=corners)
+            if self._polygon
+            else tr("No polygon yet: draw one on the map, or take a selected feature")
         )
+        self.selection_button.setVisible(not cell)
         self.place.setText("" if cell else drawn)
         self.place.setVisible(not cell)
         if self.pick_button.isChecked():

@@ -130,7 +130,8 @@ def test_files_that_are_no_models_are_refused_in_words(tmp_path):
     (tmp_path / "b").write_bytes(b"PK\x03\x04 what ever this is")
     entry = {"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
     cases = {
-        "does not exist": tmp_path / "none.safetensors",
+        "does not exist.*nothing there": tmp_path / "none.safetensors",
+        "does not exist.*a folder": tmp_path,
         "first bytes": tmp_path / "b",
         "no Freshet model card": header_file(tmp_path / "c", {**entry, "__metadata__": {}}, b"0000"),
         "truncated": header_file(tmp_path / "d", entry, b"00"),

@@ -330,3 +330,10 @@ def test_the_same_job_gives_the_same_fingerprint(tmp_path):
         with Dataset.open(prepared.output) as dataset:
             marks.append(dataset.fingerprint())
     assert marks[0] == marks[1]
+
+
+def test_two_maps_of_classes_are_told_apart_by_their_names():
+    from freshet.core.data.streams import _label
+
+    assert _label("leaf_area", "class_map", "Map of classes") == "Leaf area"
+    assert _label("q_x", "other", "Another quantity") == "q_x" and _label("p", "pet", "PET") == "PET"

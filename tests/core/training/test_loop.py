@@ -156,7 +156,7 @@ def test_the_warm_up_is_chosen_with_its_reason(paths, changes, steps, words):
 
 
 def test_a_training_with_warm_up_reads_longer_windows_and_learns(paths, tmp_path):
-    module, sets, config, card = setting_up(paths[:1], {"epochs": 20, "learning_rate": 0.02, "patience": 20}, window=4)
-    assert card.window == 4
-    story = metrics(fit(module, sets, config, tmp_path, warm_up=2))
+    module, sets, config, card = setting_up(paths[:1], {"epochs": 20, "learning_rate": 0.02, "patience": 20}, window=12)
+    assert card.window == 12
+    story = metrics(fit(module, sets, config, tmp_path, warm_up=6))
     assert story[-1]["validation_loss"] < 0.5 * story[0]["validation_loss"]

@@ -1,0 +1,77 @@
+"""Values of a dataset, read through GDAL without an engine: the classes of a map, the series of a variable at a place."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from functools import lru_cache
+from typing import Optional
+
+import numpy as np
+from osgeo import gdal
+
+from ..core.contracts import DataError
+from .gdal_errors import quiet_gdal
+from .raster_probe import netcdf_uri, open_raster, probe
+
+_MASK = "basin_mask"
+
+
+def class_codes(path: str, variable: str) -> tuple[float, ...]:
+    """The different values of a static map inside the basin; DataError where it cannot be read."""
+    return _class_codes(path, variable, _stamp(path))
+
+
+@lru_cache(maxsize=256)
+def _class_codes(path: str, variable: str, _stamp: float) -> tuple[float, ...]:
+    values = _band(open_raster(netcdf_uri(path, variable)), 1)
+    try:
+        inside = _band(open_raster(netcdf_uri(path, _MASK)), 1)
+    except DataError:
+        inside = np.ones_like(values)
+    return tuple(float(code) for code in np.unique(values[np.isfinite(values) & (inside > 0)]))
+
+
+@lru_cache(maxsize=32)
+def _dates(path: str, variable: str, _stamp: float) -> tuple[datetime, ...]:
+    return tuple(probe(netcdf_uri(path, variable)).dates or ())
+
+
+@lru_cache(maxsize=32)
+def _series(path: str, variable: str, column: int, row: int, _stamp: float) -> tuple[Optional[float], ...]:
+    source = open_raster(netcdf_uri(path, variable))
+    with quiet_gdal():
+        block = source.ReadAsArray(column, row, 1, 1)
+    values = np.asarray(block, dtype=float).reshape(-1)
+    nodata = source.GetRasterBand(1).GetNoDataValue()
+    return tuple(None if not np.isfinite(v) or (nodata is not None and v == nodata) else float(v) for v in values)
+
+
+def series_at(path: str, variable: str, x: float, y: float) -> tuple[list[datetime], list[Optional[float]]]:
+    """Dates and one value a step at a place in the dataset's CRS, None where missing; both empty outside the grid.
+
+    DataError where the file or the variable cannot be read.
+    """
+    source = open_raster(netcdf_uri(path, variable))
+    inverse = gdal.InvGeoTransform(source.GetGeoTransform())
+    column, row = (int(np.floor(part)) for part in gdal.ApplyGeoTransform(inverse, x, y))
+    dates, values = _dates(path, variable, _stamp(path)), ()
+    if 0 <= column < source.RasterXSize and 0 <= row < source.RasterYSize:
+        values = _series(path, variable, column, row, _stamp(path))
+    return (list(dates), list(values)) if len(dates) == len(values) else ([], [])
+
+
+def _band(source: gdal.Dataset, number: int) -> np.ndarray:
+    band = source.GetRasterBand(number)
+    with quiet_gdal():
+        values = band.ReadAsArray().astype(float)
+    if band.GetNoDataValue() is not None:
+        values[values == band.GetNoDataValue()] = np.nan
+    return values
+
+
+def _stamp(path: str) -> float:
+    try:
+        return os.path.getmtime(path)
+    except OSError:
+        return -1.0

@@ -1,0 +1,178 @@
+"""Bad input in the dialogs: the sentence stands in the dialog or on the page, and nothing half-written is left. A real engine runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("qgis.core", reason="needs QGIS's own Python")
+
+from freshet.plugin.datasets import Datasets
+from freshet.plugin.runs import Runs
+from freshet.plugin.settings import Settings
+from freshet.ui.choice import Choice
+from freshet.ui.dialogs.new_dataset import NewDatasetDialog
+from freshet.ui.dialogs.source_table import UNIT, VARIABLE
+from freshet.ui.dock import FreshetDock
+from freshet.ui.engine_state import EngineState
+
+_spec = importlib.util.spec_from_file_location(
+    "faults_in_qgis", Path(__file__).resolve().parents[1] / "faults" / "in_qgis.py"
+)
+in_qgis = importlib.util.module_from_spec(_spec)
+sys.modules["faults_in_qgis"] = in_qgis
+_spec.loader.exec_module(in_qgis)
+bad_input = in_qgis.bad_input
+BY_NAME = {fault.name: fault for fault in bad_input.FAULTS}
+
+
+def _of(verb: str) -> list:
+    return [pytest.param(f, id=f.name.replace(" ", "-")) for f in bad_input.FAULTS if f.verb == verb]
+
+
+# What the dialog says of a source before anything is started, beside what the engine says of the job.
+HINTS = {
+    "no dates in a folder": "date",
+    "no dates in the bands": "date",
+    "no dates in a NetCDF file": "date",
+    "two calendars": "calendar",
+    "no CRS in a raster": "no coordinate reference system",
+    "no CRS in a NetCDF file": "no coordinate reference system",
+    "no overlap in time": "no common period",
+    "an input all missing": "missing",
+    "a target all missing": "missing",
+    "a constant input": "3",
+    "a constant target": "3",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(qgis_app, tmp_path_factory):
+    return in_qgis.make_files(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture
+def real_runs(qgis_app, tmp_path):
+    made = Runs(settings=lambda: Settings(runs_folder=str(tmp_path / "runs")))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def dialog(real_runs):
+    made = NewDatasetDialog(real_runs)
+    yield made
+    made.close()
+    made.deleteLater()
+
+
+@pytest.fixture
+def dock(qgis_app, real_runs):
+    datasets, choice = Datasets(), Choice()
+    made = FreshetDock(datasets, real_runs, choice, EngineState(lambda: Settings(engine_python="/there/is/none")))
+    made.datasets, made.choice = datasets, choice
+    yield made
+    made.release()
+    datasets.close()
+    made.deleteLater()
+
+
+def _says(text: str, fault) -> None:
+    assert [word for word in fault.words if word not in text] == [], text
+
+
+def _ended(wait, runs) -> None:
+    wait(lambda: runs.runs() and all(item.state.final for item in runs.runs()) and not runs.watched(), 60)
+
+
+def _fill(dialog, fault, folder, wait) -> dict:
+    """The sources of a fault as rows of the dialog, the bad one second."""
+    job = bad_input.job_of(fault, folder)
+    for source in job["sources"]:
+        dialog.table.add_paths([source["path"]])
+        wait(lambda: not dialog.table.busy)
+    for row, source in enumerate(job["sources"][: dialog.table.rowCount()]):
+        dialog.table.item(row, VARIABLE).setText(source["variable"])
+        dialog.table.item(row, UNIT).setText(source["units"])
+        combo = dialog.table.cellWidget(row, 2)
+        combo.setCurrentIndex(combo.findData(source["quantity"]))
+        dialog.table.set_role(source["variable"], source.get("role", "input"))
+    dialog.name.setText(job["name"])
+    dialog.output.set_path(job["output"])
+    dialog.grid.like.setCurrentIndex(dialog.grid.like.findData("good"))
+    return job
+
+
+@pytest.mark.parametrize("fault", _of("prepare")[1:])
+def test_the_dialog_of_a_new_dataset_says_what_is_wrong(dialog, real_runs, folder, tmp_path, wait, fault):
+    _fill(dialog, fault, folder, wait)
+    assert HINTS.get(fault.name, "") in dialog.mend.text()
+    dialog.build_button.click()
+    _ended(wait, real_runs)
+    wait(lambda: dialog.build_button.text() == "Build")
+    _says(dialog.notice.text(), fault)
+    assert not dialog.notice.isHidden()
+    assert bad_input.half_written(folder) == bad_input.half_written(tmp_path) == []
+
+
+def test_a_source_that_is_not_there_is_refused_by_the_dialog_of_a_new_dataset(dialog, real_runs, folder, wait):
+    dialog.table.add_paths([str(folder / "does_not_exist")])
+    wait(lambda: not dialog.table.busy)
+    assert dialog.table.rowCount() == 0 and real_runs.runs() == []
+    assert "does_not_exist" in dialog.notice.text() and "Choose" in dialog.notice.text()
+
+
+def test_a_dataset_that_is_not_there_is_refused_by_the_page_of_data(dock, folder):
+    fault = BY_NAME["no file of a dataset"]
+    dock.pages["data"].add_path(bad_input.job_of(fault, folder)["datasets"][0])
+    _says(dock.pages["data"].notice.text(), fault)
+    assert dock.datasets.paths() == []
+
+
+@pytest.mark.parametrize("fault", _of("train")[1:])
+def test_the_page_of_the_model_says_what_is_wrong_and_starts_nothing(dock, real_runs, folder, fault):
+    job = bad_input.job_of(fault, folder)
+    page = dock.pages["model"]
+    dock.pages["data"].add_path(job["datasets"][0])
+    page.target.setCurrentIndex(page.target.findData(job["target"]))
+    page.inputs.tick(tuple(job["inputs"]))
+    page.shape.editors["window"].setText(str(job["window"]))
+    _says(page.notice.text(), fault)
+    page.train_button.click()
+    assert real_runs.runs() == [] and not page.notice.isHidden()
+
+
+@pytest.mark.parametrize("fault", _of("predict"))
+def test_the_dialog_to_predict_or_the_page_of_runs_says_what_is_wrong(dock, real_runs, folder, tmp_path, wait, fault):
+    job = bad_input.job_of(fault, folder)
+    dock.pages["data"].add_path(job["dataset"])
+    dialog = dock.pages["model"].open_predict(job["model"])
+    at_once = dialog.notice.text()
+    dialog.go.click()
+    if dialog.isVisible():
+        _says(dialog.notice.text(), fault)
+        assert at_once == dialog.notice.text() and real_runs.runs() == []
+    else:
+        _ended(wait, real_runs)
+        dock.pages["runs"].refresh()
+        _says(dock.pages["runs"].notice.text(), fault)
+        assert not dock.pages["runs"].notice.isHidden()
+    assert bad_input.half_written(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a truncated model to fine-tune", "an altered model to explain"])
+def test_the_page_of_reasons_says_what_is_wrong_with_a_model(dock, real_runs, folder, tmp_path, wait, name):
+    page = dock.pages["why"]
+    dock.pages["data"].add_path(str(folder / "good.nc"))
+    page.model_file.set_path(bad_input.job_of(BY_NAME[name], folder)["model"])
+    page.x.set_value(bad_input.WEST + 1500)
+    page.y.set_value(bad_input.NORTH - 1500)
+    page.date.setText("2001-04-20")
+    page.explain_button.click()
+    if real_runs.runs():
+        _ended(wait, real_runs)
+    _says(page.notice.text(), BY_NAME[name])
+    assert bad_input.half_written(tmp_path) == []
