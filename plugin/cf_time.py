@@ -33,8 +33,8 @@ def decode_times(values: Iterable[float], units: str, calendar: str = "standard"
     """Dates of CF numbers (CF conventions 1.8, section 4.4), to the second; None where units or calendar are not
     understood.
 
-    Understood are the Gregorian calendars and the one without leap days.
-    A calendar of 360 days has dates that do not exist.
+    Understood are the Gregorian calendars and the one without leap days. A calendar of 360 days has dates that do not
+    exist.
     """
     match = _SINCE.match(units or "")
     if match is None:

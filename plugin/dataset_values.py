@@ -1,4 +1,4 @@
-"""Values of a dataset, read through GDAL without an engine: the classes of a map, the series of a variable at a place."""
+"""Values of a dataset, read through GDAL without an engine: classes of a map, series of a variable at a place."""
 
 from __future__ import annotations
 

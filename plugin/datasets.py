@@ -96,6 +96,17 @@ def read_summary(path: str) -> DatasetSummary:
         ) from error
 
 
+def check_length(summary: DatasetSummary, window: int) -> None:
+    """Raise DataError where a model reads more steps than the dataset has."""
+    if window > summary.steps:
+        raise DataError(
+            f"The window is longer than the series of '{summary.name}'",
+            expected=f"at least {window} steps, which the model reads for each prediction",
+            got=f"{summary.steps} steps",
+            remedy="Use a longer dataset, or a model with a shorter window",
+        )
+
+
 class Datasets(QObject):
     """The datasets of a project, kept in its entry ``freshet/datasets``. ``changed()`` when the list changed."""
 

@@ -53,8 +53,7 @@ def find_engine(settings: Settings, environment: Optional[Mapping[str, str]] = N
     """The first interpreter of: settings, FRESHET_PYTHON, ``.venv`` beside the plugin, the managed environment.
 
     Raises :class:`EngineError` where none is there, or where one that a person named does not exist (another is not
-    taken in
-    its place). That it can import what a job needs is proved by the job ``doctor``.
+    taken in its place). That it can import what a job needs is proved by the job ``doctor``.
     """
     environment = os.environ if environment is None else environment
     named = (

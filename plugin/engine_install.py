@@ -58,8 +58,8 @@ def install_plan(build: str = "cpu", folder: Optional[Path] = None, index: str =
     """The plan for a torch build ("cpu" or "cuda"). Nothing is done yet.
 
     ``index`` is the address of a package index that holds the wanted build; it is used for torch alone. Without it
-    torch comes from the index that pip is set to, which gives :func:`default_build` whatever ``build`` says; the
-    text says so, and a GPU build that cannot come that way is a problem.
+    torch comes from the index that pip is set to, which gives :func:`default_build` whatever ``build`` says; the text
+    says so, and a GPU build that cannot come that way is a problem.
     """
     if build not in BUILDS:
         raise EngineError(
@@ -202,7 +202,7 @@ def _text(build: str, folder: Path, index: str) -> str:
 def _origin(build: str, index: str) -> str:
     """Where torch comes from, which build that is, and what to do for the other one."""
     if index:
-        return f"torch comes from {index}: which build lies there, its address tells, so make sure that it is the right one."
+        return f"torch comes from {index}: make sure that the {_BUILD_NAMES[build]} build lies there."
     came = _BUILD_NAMES[default_build()]
     if build == default_build():
         return f"torch comes from the index that pip is set to, which gives the {came} build on this platform."
@@ -227,7 +227,9 @@ def _problem(base: Optional[Path], folder: Path, build: str, index: str) -> str:
     if sys.platform == "win32" and len(str(folder)) > _LONGEST_WINDOWS_PATH:
         return f"The path {folder} is too long for torch on Windows. Name a Python with a shorter path in the settings."
     if index and not index.startswith(("https://", "http://", "file://")):
-        return f"'{index}' is not the address of a package index. Type one that begins with https://, or leave it empty."
+        return (
+            f"'{index}' is not the address of a package index. Type one that begins with https://, or leave it empty."
+        )
     if build == "cuda" and not index and default_build() != "cuda":
         return "A CUDA build needs the address of its package index here. Type it, or choose the CPU build."
     needed = _SIZES_GB[build if index else default_build()][1] * 1e9

@@ -27,11 +27,9 @@ class SourceReport:
     """One variable of a source.
 
     ``units_declared`` is False where the unit is the catalogue's guess; ``dates`` are ISO texts of the starts of the
-    steps, empty for
-    a map without time; ``gaps`` are the ISO dates of missing steps; ``minimum``, ``maximum`` (in ``units``) and
-    ``missing_share`` come
-    from a sample (NaN: nothing valid); ``size`` is (columns, rows); ``problems`` are sentences; ``role`` is a
-    suggestion.
+    steps, empty for a map without time; ``gaps`` are the ISO dates of missing steps; ``minimum``, ``maximum`` (in
+    ``units``) and ``missing_share`` come from a sample (NaN: nothing valid); ``size`` is (columns, rows);
+    ``problems`` are sentences; ``role`` is a suggestion.
     """
 
     path: str

@@ -12,8 +12,11 @@ from qgis.core import (
     QgsCoordinateTransform,
     QgsCsException,
     QgsLayerTreeGroup,
+    QgsLayerTreeLayer,
+    QgsMapLayerLegendUtils,
     QgsProject,
     QgsRasterLayer,
+    QgsSingleBandPseudoColorRenderer,
 )
 
 from ..core.contracts import Artifact, DataError, RunFolder
@@ -49,7 +52,8 @@ def add_run_results(
     first_in_project = not project.mapLayers()
     for number, (artifact, layer) in enumerate(pairs):
         project.addMapLayer(layer, False)
-        node = _parent(group, artifact).addLayer(layer)
+        node = _node(layer)
+        _parent(group, artifact).addChildNode(node)
         node.setExpanded(number < 3)
         # Opaque maps hide each other: only the topmost is switched on.
         node.setItemVisibilityChecked(number == 0)
@@ -110,7 +114,8 @@ def add_temporal_series(
     )
     first_in_project = not project.mapLayers()
     made = make_layer(uri, artifact)
-    project.addMapLayer(made)
+    project.addMapLayer(made, False)
+    project.layerTreeRoot().insertChildNode(0, _node(made))
     _play(temporal, [made])
     _look_at(made, project, iface, first_in_project)
     return made
@@ -147,6 +152,18 @@ def _one_raster(report: SourceReport, project: QgsProject) -> str:
         mosaic.FlushCache()
         del mosaic
     return str(target)
+
+
+def _node(layer: QgsRasterLayer) -> QgsLayerTreeLayer:
+    """The layer's place in the tree, with the ramp alone in its legend.
+
+    QGIS would put the name of the band above it, and leaves the name of the first date there while others are shown.
+    """
+    node = QgsLayerTreeLayer(layer)
+    if not isinstance(layer.renderer(), QgsSingleBandPseudoColorRenderer):
+        return node
+    QgsMapLayerLegendUtils.setLegendNodeOrder(node, [1])
+    return node
 
 
 def _remove_group(root: QgsLayerTreeGroup, run: RunFolder, project: QgsProject) -> None:

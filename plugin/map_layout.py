@@ -112,7 +112,9 @@ def _framed(extent: QgsRectangle, ratio: float) -> QgsRectangle:
     frame.scale(1.06)
     width, height = max(frame.width(), frame.height() * ratio), max(frame.height(), frame.width() / ratio)
     centre = frame.center()
-    return QgsRectangle(centre.x() - width / 2, centre.y() - height / 2, centre.x() + width / 2, centre.y() + height / 2)
+    return QgsRectangle(
+        centre.x() - width / 2, centre.y() - height / 2, centre.x() + width / 2, centre.y() + height / 2
+    )
 
 
 def _legend(layout: QgsPrintLayout, view: QgsLayoutItemMap, layer: QgsRasterLayer, x: float, y: float) -> None:
@@ -162,7 +164,9 @@ def _round_length(bar: QgsLayoutItemScaleBar, view: QgsLayoutItemMap) -> None:
     power = 10.0 ** math.floor(math.log10(longest))
     length = max(power * factor for factor in (1, 2, 5) if power * factor <= longest)
     kilometres = length >= 1000
-    bar.setUnits(QgsUnitTypes.DistanceUnit.DistanceKilometers if kilometres else QgsUnitTypes.DistanceUnit.DistanceMeters)
+    bar.setUnits(
+        QgsUnitTypes.DistanceUnit.DistanceKilometers if kilometres else QgsUnitTypes.DistanceUnit.DistanceMeters
+    )
     bar.setUnitLabel("km" if kilometres else "m")
     bar.setUnitsPerSegment(length / 1000 if kilometres else length)
     bar.update()

@@ -24,9 +24,8 @@ class RunTask(QgsTask):
     """Supervises one run in the background; never touches a layer or the project.
 
     ``happened(run_path, list[Event])`` and ``over(run_path, RunState)`` reach slots of QObjects of the main thread on
-    that thread.
-    What cancels the run is the person's request (:meth:`cancel`); :meth:`leave` only ends the watching, as the end of
-    QGIS does.
+    that thread. What cancels the run is the person's request (:meth:`cancel`); :meth:`leave` only ends the watching,
+    as the end of QGIS does.
     """
 
     happened = pyqtSignal(str, object)
@@ -59,8 +58,8 @@ class RunTask(QgsTask):
         """A person asks in QGIS's list of tasks for the run to stop, or QGIS ends and cancels all its tasks.
 
         Both look the same at first. QGIS goes on to clear the project and quit, or asks about unsaved work, so a
-        moment later it is known which it was; only a person's wish cancels the run. Freshet's own button asks
-        the run folder directly.
+        moment later it is known which it was; only a person's wish cancels the run. Freshet's own button asks the run
+        folder directly.
         """
         if not self._left.is_set():
             QgsProject.instance().cleared.connect(self._qgis_ends)

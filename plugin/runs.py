@@ -29,8 +29,7 @@ class RunSummary:
     """One run as a list shows it.
 
     ``fraction`` is 0 to 1; ``text`` is the last thing said, or the sentence of the fault; ``scores`` maps "model",
-    "persistence" and
-    "climatology" to their pooled scores ({"nse": ..., "rmse": ...}), as far as the run has them.
+    "persistence" and "climatology" to their pooled scores ({"nse": ..., "rmse": ...}), as far as the run has them.
     """
 
     path: str
@@ -47,8 +46,7 @@ class Runs(QObject):
     """The runs of this person.
 
     Signals, all on the main thread: ``events(run_path, list[Event])``, ``ended(run_path, RunState)``, ``changed()``
-    when the list or
-    a state changed.
+    when the list or a state changed.
     """
 
     events = pyqtSignal(str, object)

@@ -42,8 +42,7 @@ def data_folder() -> Path:
     """The folder for what Freshet keeps for this person: runs and the managed engine.
 
     It depends neither on the profile nor on the program, so that QGIS and ``qgis_process`` share it, and it is short,
-    since
-    a torch environment needs a short base path on Windows.
+    since a torch environment needs a short base path on Windows.
     """
     base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
     return Path(base) / "freshet"

@@ -25,8 +25,7 @@ def style_raster(layer: QgsRasterLayer, artifact: Artifact, band: int = 1) -> No
     """Single-band pseudocolour by the artifact's ramp and range, with a legend in its unit, nearest resampling.
 
     A delta or an attribution is symmetric about 0, which gets the neutral middle of its ramp. Values beyond the range
-    take the
-    colours of its ends; missing cells stay transparent.
+    take the colours of its ends; missing cells stay transparent.
     """
     low, high = value_range(artifact)
     renderer = QgsSingleBandPseudoColorRenderer(layer.dataProvider(), band, _shader(artifact, low, high))

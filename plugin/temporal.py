@@ -1,10 +1,8 @@
 """Time on the map: exactly one frame of each series at a time.
 
 QGIS 3.38 and newer know a range of time per band. Before, a layer gets the whole period as its range, so that QGIS
-hides it outside,
-and :class:`TemporalBands` puts the band of the current frame into its renderer. Every range ends one second early at
-both ends:
-neighbouring frames that touch were shown together by several versions of QGIS.
+hides it outside, and :class:`TemporalBands` puts the band of the current frame into its renderer. Every range ends
+one second early at both ends: neighbouring frames that touch were shown together by several versions of QGIS.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def rhine(data: Path, out: Path, minutes: float, seed: int) -> tuple[dict[str, A
         }
         for name, kind in kinds.items()
     ]
-    for name, kind in (("dem_m", "elevation"), ("river", "class_map"), ("landuse", "land_cover")):
+    for name, kind in (("dem_m", "elevation"), ("streamorder", "class_map"), ("landuse", "land_cover")):
         sources.append(
             {"variable": name, "path": str(folder / "static" / f"{name}.tif"), "quantity": kind, "role": "static"}
         )
@@ -92,7 +92,7 @@ def rhine(data: Path, out: Path, minutes: float, seed: int) -> tuple[dict[str, A
         "datasets": [str(out / "rhine.nc")],
         "target": "inwater",
         "inputs": ["precipitation", "pet", "temperature"],
-        "static": ["dem_m", "river", "landuse"],
+        "static": ["dem_m", "streamorder", "landuse"],
         "window": 10,
         "scalers": {"inwater": "log1p"},
         "model": {"family": "convlstm", "options": {"hidden": [16], "kernel": [3]}},

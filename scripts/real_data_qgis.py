@@ -1,8 +1,8 @@
-"""The main job on real packs, through ``qgis_process``: ``real_data_qgis.py PACK DATA_FOLDER OUT_FOLDER [MINUTES] [SEED]``;
-PACK is moselle or rhine.
+"""The main job on real packs, through ``qgis_process``.
 
-The jobs are those of real_data.py, as parameters of freshet:prepare, train, predict, compare, evaluate and explain, in a throw-away
-profile below OUT_FOLDER. Prints the outputs that matter. Needs no library; any Python 3 will do.
+``real_data_qgis.py PACK DATA_FOLDER OUT_FOLDER [MINUTES] [SEED]``; PACK is moselle or rhine. The jobs are those of
+real_data.py, as parameters of freshet:prepare, train, predict, compare, evaluate and explain, in a throw-away profile
+below OUT_FOLDER. Prints the outputs that matter. Needs no library; any Python 3 will do.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ def _show_scores(pack: str, run: Path) -> None:
     scores = json.loads((run / "results" / "scores.json").read_text(encoding="utf-8"))
     for name in ("model", "persistence", "climatology"):
         pooled, median = scores[name]["pooled"], scores[name]["median_per_cell"]
-        print(f"{pack} {name:12s} NSE pooled {pooled['nse']:.4f}  median {median['nse']:.4f}  RMSE {pooled['rmse']:.5f}")
+        print(
+            f"{pack} {name:12s} NSE pooled {pooled['nse']:.4f}  median {median['nse']:.4f}  RMSE {pooled['rmse']:.5f}"
+        )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ A chart takes plain Python values, keeps them and draws at most seven times a se
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Optional
@@ -13,22 +12,13 @@ from typing import Any, Optional
 from qgis.PyQt.QtCore import QSize, QTimer
 from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from .drawing import Drawer, Picture, can_draw
 from .text import number, tr
 
 REDRAW_MS = 150
 BLUE, RED, BLACK, GREY = "#2b7bba", "#c0392b", "#222222", "#b9b9b9"
 POSITIVE, NEGATIVE = "#2b7bba", "#c1603a"
 _OTHERS = ("#2b7bba", "#d9853b", "#5b8c5a", "#8a6fae", "#7f7f7f")
-
-
-def _canvas_class() -> Any:
-    """Matplotlib's Qt canvas, whichever of its two names this version has; None where matplotlib is missing."""
-    for name in ("backend_qtagg", "backend_qt5agg"):
-        try:
-            return importlib.import_module(f"matplotlib.backends.{name}").FigureCanvasQTAgg
-        except ImportError:
-            continue
-    return None
 
 
 class Chart(QWidget):
@@ -39,14 +29,16 @@ class Chart(QWidget):
         self.setObjectName(name)
         self.setMinimumHeight(height_px)
         self._figure: Any = None
-        self._canvas: Any = None
+        self._picture: Optional[Picture] = None
+        self._drawer = Drawer(self.paint, self)
+        self._drawer.drawn.connect(self._take)
         self._data: Any = None
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REDRAW_MS)
-        self._timer.timeout.connect(self.render_now)
+        self._timer.timeout.connect(self._render_soon)
 
     def show_data(self, data: Any) -> None:
         """Keep ``data`` and draw it soon; many calls in a row become one drawing."""
@@ -60,14 +52,31 @@ class Chart(QWidget):
         return self._figure
 
     def render_now(self) -> None:
-        """Draw what was last given."""
+        """Draw what was last given, and wait for it."""
+        if self._ready():
+            self._drawer.draw_now(self._data, *self._size())
+
+    def _render_soon(self) -> None:
+        if self._ready():
+            self._drawer.draw(self._data, *self._size())
+
+    def _ready(self) -> bool:
         if self._data is None or (not self.isVisible() and self._figure is not None):
-            return
-        if self._figure is None and not self._make_canvas():
-            return
-        self._figure.clear()
-        self.paint(self._figure, self._data)
-        self._canvas.draw_idle()
+            return False
+        return self._picture is not None or self._make_canvas()
+
+    def _size(self) -> tuple[int, int, float]:
+        return self.width(), self.height(), float(self.devicePixelRatioF())
+
+    def _take(self, figure: Any, image: Any) -> None:
+        self._figure = figure
+        self._picture.show_image(image)
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
+        """Another size is another drawing."""
+        super().resizeEvent(event)
+        if self._data is not None:
+            self._timer.start()
 
     def showEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
         """Catch up with what came while the chart was hidden."""
@@ -84,20 +93,14 @@ class Chart(QWidget):
         raise NotImplementedError
 
     def _make_canvas(self) -> bool:
-        canvas = _canvas_class()
-        if canvas is None:
+        if not can_draw():
             label = QLabel(tr("Charts need matplotlib in the Python of QGIS; everything else works without it."))
             label.setWordWrap(True)
             self._layout.addWidget(label)
             self._data = None
             return False
-        from matplotlib.figure import Figure
-
-        self._figure = Figure(layout="constrained") if _has_layout_argument() else Figure(constrained_layout=True)
-        self._canvas = canvas(self._figure)
-        self._canvas.setObjectName(f"{self.objectName()}_canvas")
-        self._canvas.setMinimumWidth(120)
-        self._layout.addWidget(self._canvas)
+        self._picture = Picture(f"{self.objectName()}_canvas")
+        self._layout.addWidget(self._picture)
         return True
 
 
@@ -150,7 +153,7 @@ class LossChart(Chart):
 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axes.set_xlim(min(data.epochs, default=0) - 0.5, max(data.epochs, default=1) + 0.5)
-        axes.legend(framealpha=0.9, edgecolor="none", fontsize=8, loc="upper right")
+        _legend_above(axes, 2)
 
 
 @dataclass
@@ -203,6 +206,7 @@ class SeriesChart(Chart):
             legend.set_in_layout(False)  # a long name must not squeeze the chart
         if data.rain is not None:
             _hang_rain(panels[0], data.rain, [date for line in data.lines for date in line.dates])
+        _show_period(panels[0], data.lines)
         panels[0].set_title(data.title, loc="left", fontsize=9, fontweight="bold")
         _date_axis(panels[-1])
 
@@ -267,7 +271,15 @@ class StepsChart(Chart):
         axes.invert_xaxis()
         axes.set_xlabel(tr("{steps} back").format(steps=data.step_words))
         axes.set_ylabel(tr("contribution") + (f" ({data.units})" if data.units else ""))
-        axes.legend(framealpha=0.85, edgecolor="none", fontsize=8, loc="best")
+        _legend_above(axes, 2)
+
+
+def _legend_above(axes: Any, columns: int) -> None:
+    """Words above the lines, where they hide none of them."""
+    axes.legend(
+        frameon=False, fontsize=7.5, ncol=columns, loc="lower left", bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.1, handlelength=1.2, columnspacing=0.9, handletextpad=0.4,
+    )  # fmt: skip
 
 
 def _axes(figure: Any) -> Any:
@@ -282,6 +294,13 @@ def _tidy(axes: Any) -> None:
     axes.tick_params(labelsize=8)
     axes.xaxis.label.set_size(8)
     axes.yaxis.label.set_size(8)
+
+
+def _show_period(axes: Any, lines: list) -> None:
+    """The period of a run, where a line is of a run: a record of years beside it would squeeze it into a corner."""
+    dates = [date for line in lines if line.kind in ("observed", "predicted", "delta") for date in line.dates]
+    if dates and min(dates) < max(dates):
+        axes.set_xlim(min(dates), max(dates))
 
 
 def _hang_rain(axes: Any, rain: Line, shown: list) -> None:
@@ -342,9 +361,3 @@ def _whole_bar(axes: Any, place: int, left: float, value: float, colour: str, sp
 
 def _value_words(axes: Any, place: int, start: float, end: float, words: str, span: float) -> None:
     axes.text(max(start, end) + 0.02 * span, place, words, va="center", fontsize=8)
-
-
-def _has_layout_argument() -> bool:
-    import matplotlib
-
-    return tuple(int(part) for part in matplotlib.__version__.split(".")[:2]) >= (3, 5)

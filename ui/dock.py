@@ -12,6 +12,7 @@ from ..plugin.datasets import Datasets
 from ..plugin.runs import Runs
 from .choice import Choice
 from .dialogs.engine import EngineDialog
+from .drawing import warm_up
 from .engine_state import EngineState
 from .pages.data import DataPage
 from .pages.maps import MapsPage
@@ -106,6 +107,7 @@ class FreshetDock(QDockWidget):
         if not self._proved:
             self._proved = True
             self._engine.prove()
+            warm_up()
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Wide enough to read, narrow enough for the map."""

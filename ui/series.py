@@ -67,9 +67,7 @@ def line_at(layer: QgsRasterLayer, point: QgsPointXY) -> Optional[Line]:
     return Line(moments, values, layer.name(), kind, units)
 
 
-def rain_at(
-    run_path: str, point: QgsPointXY, crs: QgsCoordinateReferenceSystem, project: QgsProject
-) -> Optional[Line]:
+def rain_at(run_path: str, point: QgsPointXY, crs: QgsCoordinateReferenceSystem, project: QgsProject) -> Optional[Line]:
     """Precipitation at ``point`` (in ``crs``) from the dataset of a run; None where the run or the place has none."""
     try:
         job = RunFolder(run_path).job()

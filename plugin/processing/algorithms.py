@@ -26,9 +26,10 @@ from ...core.contracts import (
     TrainJob,
     TuneJob,
 )
+from ...core.contracts.model_card import read_card
 from ...core.contracts.models import model_names
-from ..datasets import read_summary
-from .base import JobAlgorithm, existing_model
+from ..datasets import check_length, read_summary
+from .base import JobAlgorithm
 from .parameters import Entry, entries, entry, finish
 
 _SPLIT = ("validation_share", "test_share")
@@ -100,9 +101,8 @@ class FinetuneAlgorithm(JobAlgorithm):
         """The training of a saved model."""
         fields = self.read(values, context)
         split, training = take_split(fields), take_training(fields)
-        existing_model(fields["model"])
         for path in fields["datasets"]:
-            read_summary(path)
+            _check_model(fields["model"], path)
         return FinetuneJob(split=split, training=training, **fields)
 
 
@@ -125,8 +125,7 @@ class PredictAlgorithm(JobAlgorithm):
         fields = self.read(values, context)
         period = PeriodConfig(fields.pop("start"), fields.pop("end"))
         made = self.config(period=period, **fields)
-        existing_model(made.model)
-        read_summary(made.dataset)
+        _check_model(made.model, made.dataset)
         return made
 
 
@@ -192,7 +191,7 @@ class ExplainAlgorithm(JobAlgorithm):
     def job(self, values: dict[str, Any], context: QgsProcessingContext) -> ExplainJob:
         """Model, dataset, date and place."""
         fields = self.read(values, context)
-        existing_model(fields["model"])
+        _check_model(fields["model"], fields["dataset"])
         x, y = self._point(values, context, fields["dataset"])
         return ExplainJob(x=x, y=y, **fields)
 
@@ -244,6 +243,16 @@ def _period(text: str, name: str) -> Optional[PeriodConfig]:
             remedy="Correct it",
         )
     return PeriodConfig(*parts)
+
+
+def _check_model(model: str, dataset: str) -> None:
+    """Both are there and ours, as far as a header tells, and the dataset is long enough for the model."""
+    if model:  # what is not given at all is the job's own fault to tell
+        card = read_card(model)
+    if dataset:
+        summary = read_summary(dataset)
+    if model and dataset:
+        check_length(summary, card.window)
 
 
 def _check_variables(job: TrainJob) -> None:

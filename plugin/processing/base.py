@@ -28,7 +28,6 @@ from ...core.contracts import (
     RunState,
 )
 from ...core.contracts.config import json_schema
-from ...core.contracts.model_card import read_card
 from ..engine import ROOT, find_engine
 from ..settings import load_settings
 from ..version import version
@@ -191,13 +190,6 @@ def _tell(event: Event, feedback: QgsProcessingFeedback) -> None:
             if isinstance(value, (int, float))
         ]
         feedback.pushInfo(", ".join(shown))
-
-
-def existing_model(path: str) -> str:
-    """``path`` where a whole model file of Freshet is, as far as its header tells; ModelFileError else."""
-    if path:
-        read_card(path)
-    return path
 
 
 def existing_file(path: str, what: str) -> str:

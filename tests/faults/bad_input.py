@@ -1,8 +1,8 @@
 """The bad input that a person can hand to Freshet, in one list for all three faces: command line, Processing, dialogs.
 
-``FAULTS`` names each fault with its verb and the words that its sentence must hold; :func:`jobs` gives the job of each. The files are
-made by :func:`make_files` with the engine's Python; tests inside QGIS start this file as a program: ``bad_input.py FOLDER``.
-Only the standard library is imported at module level, so that both sides can read the list.
+``FAULTS`` names each fault with its verb and the words that its sentence must hold; :func:`job_of` gives its job.
+The files are made by :func:`make_files` with the engine's Python; tests inside QGIS start this file as a program:
+``bad_input.py FOLDER``. Only the standard library is imported at module level, so that both sides can read the list.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ class Fault:
 
 
 FAULTS = (
-    Fault("no file of a source", "prepare", ("'bad': there is no such file or folder", "does_not_exist", "Choose the source again")),
+    Fault(
+        "no file of a source",
+        "prepare",
+        ("'bad': there is no such file or folder", "does_not_exist", "Choose the source again"),
+    ),
     Fault("no file of a dataset", "train", ("dataset does not exist", "does_not_exist.nc", "Prepare it")),
     Fault("no file of a model", "predict", ("does_not_exist.safetensors", "Choose a saved model")),
     Fault("no dates in a folder", "prepare", ("'bad'", "no file name in the folder holds a date", "first date")),
@@ -36,24 +40,50 @@ FAULTS = (
     Fault("two calendars", "prepare", ("different calendars", "'bad': 360_day", "calendar")),
     Fault("no CRS in a raster", "prepare", ("'bad'", "no coordinate reference system", "Assign")),
     Fault("no CRS in a NetCDF file", "prepare", ("'bad'", "no coordinate reference system", "Assign")),
-    Fault("no overlap in space", "prepare", ("'bad' does not overlap the grid in space", "4500000, 2994000, 4505000, 3000000", "choose a source of this area")),
+    Fault(
+        "no overlap in space",
+        "prepare",
+        (
+            "'bad' does not overlap the grid in space",
+            "4500000, 2994000, 4505000, 3000000",
+            "choose a source of this area",
+        ),
+    ),
     Fault("no overlap in time", "prepare", ("do not overlap in time", "'bad': 2010-01-01", "Choose")),
     Fault("an input all missing", "prepare", ("'bad' is missing everywhere", "missing value")),
     Fault("a target all missing", "prepare", ("'bad' is missing everywhere", "missing value")),
     Fault("a constant input", "prepare", ("'bad' has the same value, 3, everywhere", "Leave it out")),
     Fault("a constant target", "prepare", ("'bad' has the same value, 3, everywhere", "Leave it out")),
-    Fault("the target among the inputs", "train", ("'store' is also an input, without a lag", "Remove it from the inputs")),
-    Fault("a window longer than the series", "train", ("'good'", "window is longer than the series", "Shorten the window")),
+    Fault(
+        "the target among the inputs", "train", ("'store' is also an input, without a lag", "Remove it from the inputs")
+    ),
+    Fault(
+        "a window longer than the series", "train", ("'good'", "window is longer than the series", "Shorten the window")
+    ),
     Fault("a model's window longer than the series", "predict", ("window is longer than the series", "longer dataset")),
-    Fault("a truncated model", "predict", ("truncated.safetensors", "truncated or has been altered", "Copy the file again")),
+    Fault(
+        "a truncated model",
+        "predict",
+        ("truncated.safetensors", "truncated or has been altered", "Copy the file again"),
+    ),
     Fault("an altered model", "predict", ("altered.safetensors", "has been altered", "Copy the file again")),
     Fault("an altered model card", "predict", ("altered_card.safetensors", "has been altered", "Copy the file again")),
-    Fault("a model of another program", "predict", ("foreign.safetensors", "not a Freshet model", "trained with Freshet")),
+    Fault(
+        "a model of another program", "predict", ("foreign.safetensors", "not a Freshet model", "trained with Freshet")
+    ),
     Fault("a text instead of a model", "predict", ("text.safetensors", "not a Freshet model", "trained with Freshet")),
-    Fault("a truncated model to fine-tune", "finetune", ("truncated.safetensors", "truncated or has been altered", "Copy the file again")),
+    Fault(
+        "a truncated model to fine-tune",
+        "finetune",
+        ("truncated.safetensors", "truncated or has been altered", "Copy the file again"),
+    ),
     Fault("an altered model to explain", "explain", ("altered.safetensors", "has been altered", "Copy the file again")),
-    Fault("a model of another program to evaluate", "evaluate", ("foreign.safetensors", "not a Freshet model", "trained with Freshet")),
-)  # fmt: skip
+    Fault(
+        "a model of another program to evaluate",
+        "evaluate",
+        ("foreign.safetensors", "not a Freshet model", "trained with Freshet"),
+    ),
+)
 
 # The bad source of each fault of ``prepare``: its file, and what is said of it beside that.
 _SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -105,21 +135,24 @@ def parameters_of(fault: Fault, folder: Path) -> dict[str, Any]:
 
     job = job_of(fault, folder)
     if fault.verb == "prepare":
-        return {"NAME": job["name"], "SOURCES": json.dumps(job["sources"]), "GRID_LIKE": "good", "DATASET": job["output"]}
+        sources = json.dumps(job["sources"])
+        return {"NAME": job["name"], "SOURCES": sources, "GRID_LIKE": "good", "DATASET": job["output"]}
     if fault.verb == "train":
-        return {
-            "DATASETS": job["datasets"], "TARGET": job["target"], "INPUTS": ", ".join(job["inputs"]), "WINDOW": job["window"], "EPOCHS": 1,
-        }  # fmt: skip
+        values = {"DATASETS": job["datasets"], "TARGET": job["target"], "INPUTS": ", ".join(job["inputs"])}
+        return {**values, "WINDOW": job["window"], "EPOCHS": 1}
     if fault.verb == "finetune":
         return {"MODEL": job["model"], "DATASETS": job["datasets"], "EPOCHS": 1}
     values = {"MODEL": job["model"], "DATASET": job["dataset"]}
-    return {**values, "DATE": job["date"], "POINT": f"{job['x']},{job['y']} [EPSG:3035]"} if fault.verb == "explain" else values
+    if fault.verb == "explain":
+        values.update(DATE=job["date"], POINT=f"{job['x']},{job['y']} [EPSG:3035]")
+    return values
 
 
 def half_written(folder: Path) -> list[str]:
     """Names below ``folder`` of results, and of parts of results, that a failed job has no right to leave."""
     parts = [path for path in folder.rglob("*") if ".part" in path.name]
-    results = [path for place in [folder / OUTPUT, *folder.rglob("results")] for path in place.rglob("*") if path.is_file()]
+    places = [folder / OUTPUT, *folder.rglob("results")]
+    results = [path for place in places for path in place.rglob("*") if path.is_file()]
     return sorted(str(path.relative_to(folder)) for path in {*parts, *results})
 
 
@@ -181,9 +214,9 @@ def _write_tif(path: Path, maps: Any, crs: Any = "EPSG:3035", west: float = WEST
     from affine import Affine
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    shape = {"count": maps.shape[0], "height": maps.shape[1], "width": maps.shape[2]}
+    shape = {"count": maps.shape[0], "height": maps.shape[1], "width": maps.shape[2], "nodata": -9999.0}
     transform = Affine(CELL, 0, west, 0, -CELL, NORTH)
-    with rasterio.open(path, "w", driver="GTiff", dtype="float32", crs=crs, transform=transform, nodata=-9999.0, **shape) as handle:
+    with rasterio.open(path, "w", driver="GTiff", dtype="float32", crs=crs, transform=transform, **shape) as handle:
         handle.write(np.where(np.isnan(maps), -9999.0, maps).astype(np.float32))
 
 
@@ -244,7 +277,8 @@ def _write_models(folder: Path) -> None:
     from freshet.core.training.setup import build_card, splits_of
 
     path, window = str(folder / "good.nc"), 8
-    job = TrainJob(datasets=(path,), target="store", inputs=("rain",), window=window, model=ModelConfig("convlstm", {"hidden": [2]}))
+    model = ModelConfig("convlstm", {"hidden": [2]})
+    job = TrainJob(datasets=(path,), target="store", inputs=("rain",), window=window, model=model)
     with Dataset.open(path) as dataset:
         card = build_card(job, [dataset], splits_of([dataset], job.split, window, 0, 1))
     save_model(folder / "model.safetensors", build_from_card(card), card)
@@ -252,7 +286,10 @@ def _write_models(folder: Path) -> None:
     (folder / "truncated.safetensors").write_bytes(whole[: len(whole) * 2 // 3])
     (folder / "altered.safetensors").write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
     # A window of 7 in place of 8: the card still reads well, only the checksum tells.
-    (folder / "altered_card.safetensors").write_bytes(whole.replace(b'\\"window\\": 8', b'\\"window\\": 7').replace(b'\\"window\\":8', b'\\"window\\":7'))
+    changed = whole.replace(b'\\"window\\": 8', b'\\"window\\": 7').replace(b'\\"window\\":8', b'\\"window\\":7')
+    if changed == whole:
+        raise RuntimeError("the card of the model names no window of 8")
+    (folder / "altered_card.safetensors").write_bytes(changed)
     save_file({"weight": np.ones((2, 2), dtype=np.float32)}, str(folder / "foreign.safetensors"))
     (folder / "text.safetensors").write_text("This is no model, but a text that was given the name of one.\n")
 

@@ -206,13 +206,9 @@ def _pixel(hands: Hands, image: Any, point: QgsPointXY) -> tuple:
 def plot(story: Story) -> Steps:
     """A click on the map: the series in the chart are those of the rasters."""
     hands, page = story.hands, story.dock.pages["maps"]
-    layers = layers_of(story.trained)
-    yield from hands.tab("Maps")
-    yield from hands.click("freshetMapsPlot")
     row, column = a_cell(story)
-    yield from hands.click_map(QgsPointXY(*story.maps["predicted"].cell(row, column)))
+    yield from plot_at(story, row, column)
     chart = page.chart
-    yield Until(lambda: chart.isVisible() and chart.figure is not None and chart.figure.axes, "the chart of the series", 20)
     lines = [line for axes in chart.figure.axes for line in axes.lines if len(line.get_xdata()) > 2]
     worst, units = 0.0, [axes.get_ylabel() for axes in chart.figure.axes]
     for kind in ("predicted", "observed", "delta"):
@@ -225,11 +221,21 @@ def plot(story: Story) -> Steps:
     hands.check(fits and min(fits) <= 1e-4, "no line of the chart is the rain of the dataset")
     hands.check(any("mm/d" in unit for unit in units), f"units of the chart: {units}")
     hands.say(f"series at cell {row}, {column}: {len(lines)} lines in {len(units)} panels {units}, within {worst:.1g} of the rasters")
-    hands.check(len(layers) >= 3, "layers are gone")
-    page.verticalScrollBar().setValue(page.verticalScrollBar().maximum())
-    yield from hands.rest(400)
     hands.shot("10_series")
     yield from hands.click("freshetMapsPlot")
+
+
+def plot_at(story: Story, row: int, column: int) -> Steps:
+    """Click the button, then the cell on the map; the chart is in sight afterwards."""
+    hands, page = story.hands, story.dock.pages["maps"]
+    yield from hands.tab("Maps")
+    yield from hands.click("freshetMapsPlot")
+    yield from hands.click_map(QgsPointXY(*story.maps["predicted"].cell(row, column)))
+    chart = page.chart
+    yield Until(lambda: chart.isVisible() and chart.figure is not None and chart.figure.axes, "the chart of the series", 20)
+    yield from hands.rest(600)
+    page.verticalScrollBar().setValue(page.verticalScrollBar().maximum())
+    yield from hands.settle()
 
 
 def a_cell(story: Story) -> tuple[int, int]:

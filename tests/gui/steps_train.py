@@ -85,10 +85,10 @@ def train(story: Story) -> Steps:
     hands.find("freshetModelPage").verticalScrollBar().setValue(0)
     yield from hands.settle()
     hands.shot("05_model")
-    hands.ticker = Ticker()
+    hands.ticker = Ticker(hands.out)
     yield from hands.rest(4000)
     calm = hands.ticker.stop()
-    hands.ticker = Ticker()
+    hands.ticker = Ticker(hands.out)
     yield from start(story)
     run, page = story.latest, story.dock.pages["runs"]
     seen: set = set()

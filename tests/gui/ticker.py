@@ -1,88 +1,98 @@
-"""How long QGIS stands still: a timer of 20 ms, and a thread that notes what the main thread did when a tick was late."""
+"""How long QGIS stands still: a timer of 20 ms, and what Python did where a tick came late."""
 
 from __future__ import annotations
 
-import sys
-import threading
+import faulthandler
+import os
+import re
 import time
-import traceback
 from typing import Any
 
 from qgis.PyQt.QtCore import Qt, QTimer
 
 TICK_MS = 20
 LATE_S = 0.1
+_FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
 
 
 class Ticker:
-    """Records the largest gap between two ticks, how many were above 100 ms, and what went on in the latest of them."""
+    """The largest gap between two ticks, how many were above 100 ms, and the stack of the main thread in these.
 
-    def __init__(self) -> None:
-        self.largest_s = 0.0
-        self.late: list[tuple[float, str]] = []
+    The stacks are written by a watchdog of C, which neither needs the interpreter nor waits for its lock; they stay in
+    ``out/late.txt``. The processor time of the main thread between two ticks tells work from waiting for a busy machine.
+    """
+
+    def __init__(self, out: str) -> None:
+        self.largest_s = self.busiest_s = 0.0
+        self.late: list[tuple[float, float, str]] = []
         self.ticks = 0
-        self._last = time.monotonic()
+        self._path = os.path.join(out, "late.txt")
+        self._file = open(self._path, "w+", encoding="utf-8")
         self._paused = 0
-        self._seen: dict[str, int] = {}
-        self._main = threading.main_thread().ident
-        self._over = threading.Event()
+        self._read = 0
+        self._restart()
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._tick)
         self._timer.start(TICK_MS)
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
 
     def pause(self) -> None:
         """What follows is work of the drive itself."""
         self._count()
         self._paused += 1
+        faulthandler.cancel_dump_traceback_later()
 
     def go_on(self) -> None:
         """Count again."""
         self._paused -= 1
-        self._last = time.monotonic()
+        self._restart()
 
     def stop(self) -> str:
         """End; the result in words."""
         self._timer.stop()
-        self._over.set()
-        words = f"largest gap {1000 * self.largest_s:.0f} ms in {self.ticks} ticks of {TICK_MS} ms, {len(self.late)} above 100 ms"
-        return "; ".join([words, *(f"{1000 * gap:.0f} ms in {where}" for gap, where in sorted(self.late, reverse=True)[:4])])
+        faulthandler.cancel_dump_traceback_later()
+        self._file.close()
+        worst = sorted(self.late, reverse=True)[:4]
+        return "; ".join(
+            [
+                f"largest gap {1000 * self.largest_s:.0f} ms in {self.ticks} ticks of {TICK_MS} ms, {len(self.late)} above 100 ms, "
+                f"at most {1000 * self.busiest_s:.0f} ms of the main thread's own time between two ticks",
+                *(f"{1000 * gap:.0f} ms ({1000 * busy:.0f} own) in {where}" for gap, busy, where in worst),
+            ]
+        )
 
     def _tick(self) -> None:
         self.ticks += 1
         self._count()
+        if not self._paused:
+            self._restart()
+
+    def _restart(self) -> None:
+        self._last, self._last_busy = time.monotonic(), time.thread_time()
+        faulthandler.dump_traceback_later(LATE_S, file=self._file)
 
     def _count(self) -> None:
-        now = time.monotonic()
-        gap = now - self._last
-        if not self._paused:
-            self.largest_s = max(self.largest_s, gap)
-            if gap > LATE_S:
-                often = sorted(self._seen.items(), key=lambda item: item[1])
-                self.late.append((gap, often[-1][0] if often else "QGIS itself"))
-        self._seen = {}
-        self._last = now
+        if self._paused:
+            return
+        gap, busy = time.monotonic() - self._last, time.thread_time() - self._last_busy
+        self.largest_s, self.busiest_s = max(self.largest_s, gap), max(self.busiest_s, busy)
+        where = self._where()
+        if gap > LATE_S:
+            self.late.append((gap, busy, where))
 
-    def _look(self) -> None:
-        while not self._over.wait(0.03):
-            if not self._paused and time.monotonic() - self._last > 0.05:
-                where = _freshet_frame(sys._current_frames().get(self._main))
-                self._seen[where] = self._seen.get(where, 0) + 1
+    def _where(self) -> str:
+        """The innermost frames of the main thread in the stack that was written since the last tick."""
+        self._file.seek(self._read)
+        text = self._file.read()
+        self._read += len(text.encode())
+        threads = [part for part in text.split("\n\n") if part.strip()]
+        if not threads:
+            return "QGIS itself"
+        frames = [_words(item) for item in _FRAME.findall(threads[-1])[:3]]
+        others = [" < ".join(_words(item) for item in _FRAME.findall(part)[:2]) for part in threads[:-1]]
+        busy = [part for part in others if part and "threading.py" not in part and "wait" not in part.split(" < ")[0]]
+        return (" < ".join(frames) or "QGIS itself") + (f" (beside it: {'; '.join(busy)})" if busy else "")
 
 
-def _freshet_frame(frame: Any) -> str:
-    """The innermost function of Freshet (or of the drive) in a stack."""
-    if frame is None:
-        return "QGIS itself"
-    stack = traceback.extract_stack(frame)
-    for item in reversed(stack):
-        path = item.filename.replace("\\", "/")
-        for part in ("/ui/", "/plugin/", "/core/"):
-            if part in path and "site-packages" not in path and "dist-packages" not in path:
-                return f"{part.strip('/')}/{path.split(part, 1)[1]}:{item.lineno} {item.name}"
-        if "/tests/gui/" in path:
-            return f"the drive ({item.name})"
-    # Charts are drawn by matplotlib when Qt asks for it, without any function of ours on the stack.
-    return " < ".join(f"{item.filename.rsplit('/', 1)[-1]} {item.name}" for item in stack[::-1][:3]) or "QGIS itself"
+def _words(frame: Any) -> str:
+    return f"{frame[0].rsplit('/', 1)[-1]}:{frame[1]} {frame[2]}"

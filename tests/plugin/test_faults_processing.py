@@ -1,4 +1,4 @@
-"""Bad input in Processing: the same sentences as at the command, at once where the job or a header tells, and nothing half-written."""
+"""Bad input in Processing: the sentences of the command, at once where job or header tells; nothing half-written."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ sys.modules["faults_in_qgis"] = in_qgis
 _spec.loader.exec_module(in_qgis)
 bad_input = in_qgis.bad_input
 
-# What QGIS can know by itself, before a worker is started: the form of the job, what exists, the header of a model file.
+# What QGIS knows by itself, before a worker is started: the form of the job, what exists, the header of a model file.
 AT_ONCE = {
     "no file of a source",
     "no file of a dataset",
     "no file of a model",
     "the target among the inputs",
     "a window longer than the series",
+    "a model's window longer than the series",
     "a truncated model",
     "a model of another program",
     "a text instead of a model",

@@ -1,4 +1,4 @@
-"""The main job through the real ``qgis_process``, from layers to maps, scores and reasons, in a throw-away profile; values, not only files."""
+"""The main job through the real ``qgis_process``, from layers to maps, scores and reasons, in a throw-away profile."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class QgisProcess:
     def run(self, verb: str, **values: object) -> subprocess.CompletedProcess:
         """``freshet:verb`` with its parameters; a list repeats its parameter."""
         given = [
-            f"{name}={item}" for name, value in values.items() for item in (value if isinstance(value, list) else [value])
+            f"{name}={item}"
+            for name, value in values.items()
+            for item in (value if isinstance(value, list) else [value])
         ]
         return self.call("--json", "run", f"freshet:{verb}", "--", *given)
 
@@ -190,7 +192,12 @@ def test_compare_of_two_series_finds_the_same_difference(process, predicted, hom
 
 
 def test_explain_splits_a_prediction_among_rain_and_days(process, prepared, trained, home):
-    values = {"MODEL": trained["MODEL"], "DATASET": prepared[0]["DATASET"], "DATE": "1995-03-25", "POINT": "4001500,2998500"}
+    values = {
+        "MODEL": trained["MODEL"],
+        "DATASET": prepared[0]["DATASET"],
+        "DATE": "1995-03-25",
+        "POINT": "4001500,2998500",
+    }
     found = process.results("explain", **values, RUN_FOLDER=str(home / "explain"))
     rain = next(path for path in found["MAPS"] if path.endswith("attribution_rain.tif"))
     maps = _read(rain)
@@ -211,7 +218,8 @@ def test_finetune_goes_on_with_a_saved_model(process, prepared, trained, home):
 
 def test_tune_keeps_the_better_of_two_trials(process, prepared, home):
     own = {
-        "DATASETS": [prepared[0]["DATASET"]], "TARGET": "soil_moisture", "INPUTS": "rain", "WINDOW": WINDOW, "WARM_UP": 0,
+        "DATASETS": [prepared[0]["DATASET"]], "TARGET": "soil_moisture", "INPUTS": "rain", "WINDOW": WINDOW,
+        "WARM_UP": 0,
         "OPTIONS": '{"hidden": [2]}', "TRIALS": 2, "SPACE": '{"training.learning_rate": [0.001, 0.05]}',
     }  # fmt: skip
     found = process.results("tune", **own, **{**TRAINING, "EPOCHS": 1}, RUN_FOLDER=str(home / "tune"))
@@ -231,3 +239,26 @@ def test_bad_input_ends_with_a_sentence_and_a_status(process, folder, tmp_path, 
     assert done.returncode != 0
     assert [word for word in fault.words if word not in said] == [], said
     assert bad_input.half_written(folder) == bad_input.half_written(tmp_path) == []
+
+
+def test_moselle_goes_through_from_its_netcdf_file_to_scores(process, tmp_path):
+    """Ninety days, a short window and one epoch: that the real files go through, not how well the model does."""
+    pack = ROOT.parent / "shared" / "data" / "mhm_moselle"
+    if not pack.is_dir():
+        pytest.skip("the data pack 'mhm_moselle' is not beside the checkout (shared/data)")
+    file = pack / "mhm_moselle_4km_1990_1993.nc"
+    rows = [("pre", "precipitation", "input"), ("tavg", "temperature", "input"), ("sm_l1", "soil_moisture", "target")]
+    sources = [{"variable": v, "layer": v, "quantity": q, "role": r, "path": str(file)} for v, q, r in rows]
+    period = {"START": "1990-05-01", "END": "1990-07-29", "GRID_LIKE": "sm_l1"}
+    dataset = process.results("prepare", SOURCES=json.dumps(sources), **period, DATASET=str(tmp_path / "moselle.nc"))
+    soil = gdal.Open(f'NETCDF:"{file}":sm_l1')
+    first = int((np.datetime64("1990-05-01") - np.datetime64("1990-01-01")).astype(int))
+    raw = soil.GetRasterBand(first + 1).ReadAsArray().astype(float)
+    raw[raw == soil.GetRasterBand(1).GetNoDataValue()] = np.nan
+    stored = _read(f'NETCDF:"{dataset["DATASET"]}":sm_l1')
+    assert len(stored) == 90
+    np.testing.assert_allclose(stored[0], raw, rtol=1e-6)
+    own = {"DATASETS": [dataset["DATASET"]], "TARGET": "sm_l1", "INPUTS": "pre, tavg", "WINDOW": 3, "WARM_UP": 0}
+    own = {**own, "OPTIONS": '{"hidden": [2]}', "RUN_FOLDER": str(tmp_path / "train")}
+    found = process.results("train", **own, **{**TRAINING, "EPOCHS": 1})
+    assert found["NSE"] == pytest.approx(_nse(_read(found["PREDICTED"]), _read(found["OBSERVED"])), abs=1e-3)

@@ -1,4 +1,4 @@
-"""Bad input in the dialogs: the sentence stands in the dialog or on the page, and nothing half-written is left. A real engine runs."""
+"""Bad input in the dialogs: its sentence stands in dialog or page; nothing is half-written. A real engine runs."""
 
 from __future__ import annotations
 

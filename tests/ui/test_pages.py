@@ -169,9 +169,7 @@ def test_memory_is_that_of_inputs_and_target_in_float32(model, make_summary):
 def test_a_map_of_classes_shows_how_many_and_counts_as_many_channels(dock, datasets, make_summary, write_dataset):
     soil = VariableSummary("soil", "static", "soil_class", "-", "Soil", True, 0.0, 1.0, 4.0)
     variables = tuple(v for v in make_summary().variables if not v.static) + (soil,)
-    path = write_dataset(
-        "soil", {"soil": [[1.0, 2.0, 9.0], [4.0, 4.0, np.nan]], "basin_mask": [[1, 1, 0], [1, 1, 1]]}
-    )
+    path = write_dataset("soil", {"soil": [[1.0, 2.0, 9.0], [4.0, 4.0, np.nan]], "basin_mask": [[1, 1, 0], [1, 1, 1]]})
     datasets.add(make_summary(path, "Classes", variables=variables))
     page = dock.pages["model"]
     assert page.static.item(0).text() == "Soil (3 classes)"
@@ -209,11 +207,13 @@ def test_a_run_can_be_duplicated_and_changed(dock, model, datasets, make_summary
     job = model.job()
     full = wanted.replace(model=ModelConfig("convlstm", resolve("convlstm", wanted.model.options)[1]))
     assert job == full
-    dated = full.replace(split=model.periods.split().replace(
-        train=PeriodConfig("1990-01-01", "1991-12-31"),
-        validation=PeriodConfig("1992-01-01", "1992-06-30"),
-        test=PeriodConfig("1992-07-01", "1993-12-31"),
-    ))
+    dated = full.replace(
+        split=model.periods.split().replace(
+            train=PeriodConfig("1990-01-01", "1991-12-31"),
+            validation=PeriodConfig("1992-01-01", "1992-06-30"),
+            test=PeriodConfig("1992-07-01", "1993-12-31"),
+        )
+    )
     choice.want_job(dated)
     assert model.job().split.test == dated.split.test
 

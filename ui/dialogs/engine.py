@@ -35,7 +35,7 @@ class EngineDialog(QDialog):
         super().__init__(parent)
         self.setObjectName("freshetEngineDialog")
         self.setWindowTitle(tr("Engine of Freshet"))
-        self.setMinimumWidth(520)
+        self.setMinimumWidth(640)
         self._state = state
         self._installer: Optional[EngineInstaller] = None
         column = QVBoxLayout(self)
@@ -127,7 +127,7 @@ class EngineDialog(QDialog):
         self.index.setObjectName("freshetEngineIndex")
         self.index.setPlaceholderText(tr("empty: the index that pip is set to"))
         self.index.setToolTip(
-            tr("Address where the wanted build of torch lies (CPU, or a CUDA version), as the PyTorch installation page names it.")
+            tr("Where the wanted build (CPU or a CUDA version) lies, as the PyTorch installation page names it.")
         )
         self.index.textChanged.connect(self._show_plan)
         self.plan_text = QLabel()

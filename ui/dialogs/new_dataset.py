@@ -64,6 +64,7 @@ class NewDatasetDialog(QDialog):
             middle.addWidget(place, 1)
         column.addLayout(middle, 4)
         self.mend = Notice("freshetNewMend")
+        self.mend.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.notice = Notice("freshetNewNotice")
         column.addWidget(_scrolled(self.mend, "freshetNewMendArea"))
         column.addWidget(self.notice)
@@ -289,9 +290,9 @@ class NewDatasetDialog(QDialog):
 
     def _take_details(self) -> None:
         """What is typed holds for the selected variable once it can be read; until then the reason stands there."""
-        for row in self._selected()[:1]:
+        for line in self._selected()[:1]:
             try:
-                self.table.set_details(row, self.details.values())
+                self.table.set_details(line, self.details.values())
             except FreshetError as error:
                 self.notice.fail(error)
             else:

@@ -10,7 +10,7 @@ from ...core.contracts import FreshetError, PeriodConfig, PredictJob
 from ...core.contracts.jobs import DEVICES
 from ...core.contracts.model_card import ModelCard, read_card
 from ...core.contracts.models import FAMILIES
-from ...plugin.datasets import Datasets, DatasetSummary
+from ...plugin.datasets import Datasets, DatasetSummary, check_length
 from ...plugin.runs import Runs
 from ..choice import Choice
 from ..text import format_step, number, tr
@@ -55,7 +55,8 @@ class PredictDialog(QDialog):
         """Submit, show the run, close."""
         try:
             job = self.job()
-            read_card(job.model)
+            card = read_card(job.model)
+            check_length(self.dataset.currentData(), card.window)
             run = self._runs.submit(
                 "predict", job, job.title or tr("Prediction, {name}").format(name=self.dataset.currentText())
             )
@@ -116,10 +117,11 @@ class PredictDialog(QDialog):
             return
         try:
             card = read_card(self.model.path())
+            self.about.setText(card_words(card))
+            check_length(self.dataset.currentData(), card.window)
         except FreshetError as error:
             self.notice.fail(error)
             return
-        self.about.setText(card_words(card))
         problems = mismatches(card, self.dataset.currentData())
         self.notice.say("\n".join(problems), "warning")
 

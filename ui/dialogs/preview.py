@@ -39,7 +39,7 @@ def read_map(report: SourceReport, index: int, nodata: Optional[float] = None) -
 
 
 class Preview(Chart):
-    """Draws ``(report, index, nodata)``: the map with its colour bar, unit and date, and the histogram of its values."""
+    """Draws ``(report, index, nodata)``: the map with colour bar, unit and date, and the histogram of its values."""
 
     def paint(self, figure: Any, data: tuple[SourceReport, int, Optional[float]]) -> None:
         """Draw the map on the left, the histogram on the right."""

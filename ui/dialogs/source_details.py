@@ -82,7 +82,7 @@ class SourceDetails(QWidget):
         self.found = QLabel()
         self.found.setObjectName("freshetNewDetailsFound")
         self.found.setWordWrap(True)
-        self.time.editors["date_pattern"].setPlaceholderText(tr("found by itself, or such as %Y%m%d"))
+        self.time.editors["date_pattern"].setPlaceholderText(tr("found, or e.g. %Y%m%d"))
         self.time.editors["start"].setPlaceholderText(tr("YYYY-MM-DD"))
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)

@@ -70,7 +70,7 @@ class SourceTable(QTableWidget):
             if width:
                 self.setColumnWidth(i, width)
         header.setSectionResizeMode(CHECK, QHeaderView.ResizeMode.Stretch)
-        self.setMinimumHeight(160)
+        self.setMinimumHeight(140)
         self.entries: list[Entry] = []
         self._tasks: list[QgsTask] = []
         self.itemChanged.connect(self._on_item)

@@ -189,6 +189,7 @@ class ModelPage(Page):
         ):
             form.addRow(text, widget)
         self.shape = Form(config_fields(TrainJob, SHAPE_FIELDS), "freshetModelShape")
+        self.shape.editors["warm_up"].setPlaceholderText(tr("chosen by itself"))
         self.periods = Periods("freshetModelPeriods")
         self._period_heading = heading(tr("Periods"), "freshetModelPeriodsHeading")
         for widget in (self._task, self.shape, self._period_heading, self.periods):

@@ -17,9 +17,7 @@ def check_against_data(job: TrainJob, summaries: dict[str, DatasetSummary]) -> N
         lacking = [name for name in (job.target, *job.inputs, *job.static) if name not in names]
         if lacking:
             raise ConfigError(
-                tr("The dataset '{name}' has no variable '{variable}'").format(
-                    name=summary.name, variable=lacking[0]
-                ),
+                tr("The dataset '{name}' has no variable '{variable}'").format(name=summary.name, variable=lacking[0]),
                 expected=", ".join(sorted(names)),
                 remedy=tr("Leave the variable out, or take a dataset that has it"),
             )
@@ -27,7 +25,9 @@ def check_against_data(job: TrainJob, summaries: dict[str, DatasetSummary]) -> N
         if needed > summary.steps:
             raise ConfigError(
                 tr("The window is longer than the series of '{name}'").format(name=summary.name),
-                expected=tr("at most {steps} steps for warm-up, window and steps ahead together").format(steps=summary.steps),
+                expected=tr("at most {steps} steps for warm-up, window and steps ahead together").format(
+                    steps=summary.steps
+                ),
                 got=tr("{needed} steps").format(needed=needed),
                 remedy=tr("Shorten the window"),
             )

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from qgis.PyQt.QtCore import QTimer, QUrl
 from qgis.PyQt.QtGui import QDesktopServices
-from qgis.PyQt.QtWidgets import QLabel, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QLabel, QPlainTextEdit, QProgressBar, QSizePolicy, QSpacerItem, QVBoxLayout, QWidget
 
 from ...core.contracts import Event, EventKind, EventTail, FreshetError, RunFolder, RunState
 from ...plugin.runs import Runs, RunSummary
@@ -120,6 +120,8 @@ class RunsPage(Page):
         column.addWidget(self.chart, 2)
         column.addWidget(self.live, 2)
         column.addWidget(self.log, 1)
+        # What is left over goes below, not between the lines, while there is no chart.
+        column.addItem(QSpacerItem(0, 0, QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Expanding))
 
     def _buttons(self) -> Any:
         self.cancel_button = button(

@@ -291,7 +291,7 @@ class WhyPage(Page):
         drawn = (
             tr("Polygon of {corners} corners").format(corners=corners)
             if self._polygon
-            else tr("No polygon yet: draw one on the map, or take a selected feature")
+            else tr("No polygon yet: draw one, or take a selection")
         )
         self.selection_button.setVisible(not cell)
         self.place.setText("" if cell else drawn)
