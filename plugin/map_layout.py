@@ -1,4 +1,5 @@
-"""A page with maps side by side, each with its legend and one scale bar: to print, to export, to keep in the project."""
+"""A page with maps side by side, each with its legend and one scale bar: to print, to export, to keep in the project.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +38,8 @@ _BACKGROUND = QColor("#f4f4f2")
 
 @dataclass(frozen=True)
 class Panel:
-    """One map of a page: the heading above it, its raster layers (the first one gives legend and extent), what is drawn over them,
-    and a note below the legend.
+    """One map of a page: the heading above it, its raster layers (the first one gives legend and extent), what is
+    drawn over them, and a note below the legend.
     """
 
     heading: str

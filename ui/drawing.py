@@ -91,7 +91,9 @@ class Drawer(QObject):
 
 
 def picture(paint: Callable[[Any, Any], None], data: Any, width: int, height: int, ratio: float) -> tuple[Any, QImage]:
-    """The figure and its picture; ``width`` and ``height`` are in Qt's pixels, of which each has ``ratio`` of the screen's."""
+    """The figure and its picture; ``width`` and ``height`` are in Qt's pixels, of which each has ``ratio`` of the
+    screen's.
+    """
     with _one_at_a_time:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -132,7 +132,7 @@ def _make(item: Field) -> QWidget:
         return combo
     if inner in (int, float):
         edit = NumberEdit(item.rule, inner is int, optional)
-        edit.setPlaceholderText(tr("none") if optional else "")
+        edit.setPlaceholderText((tr(item.rule.empty) if item.rule.empty else tr("none")) if optional else "")
         return edit
     return QLineEdit()
 

@@ -22,7 +22,7 @@ class Rule:
     """What a value must be and how a person is told of it.
 
     ``minimum`` and ``maximum`` are inclusive; ``choices`` are the only values allowed; ``unit`` is printed behind the
-    value.
+    value; ``empty`` says what an empty field means.
     """
 
     label: str
@@ -31,6 +31,7 @@ class Rule:
     minimum: Optional[float] = None
     maximum: Optional[float] = None
     choices: tuple = ()
+    empty: str = ""
     advanced: bool = False
 
 

@@ -182,6 +182,7 @@ class TrainJob(Config):
         unit="steps",
         minimum=0,
         maximum=10000,
+        empty="chosen for you",
     )
     lead: int = setting(
         0,

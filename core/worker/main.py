@@ -84,7 +84,9 @@ def _claim(run: RunFolder) -> None:
     if state in (RunState.RUNNING, RunState.DONE):
         raise RunError(f"The run in {run.path} is {state.value} already", remedy="Start a new run")
     with contextlib.suppress(FileNotFoundError):
-        if any(event.kind in FINAL_EVENTS for event in run.events()):
+        # A request older than the end of the earlier try was meant for that one; a newer one is for this.
+        ended = any(event.kind in FINAL_EVENTS for event in run.events())
+        if ended and run.cancel_file.stat().st_mtime <= run.events_file.stat().st_mtime:
             run.cancel_file.unlink()
     run.beat(os.getpid())
 

@@ -101,7 +101,9 @@ def dataset(story: steps_data.Story, pack: Pack) -> Steps:
         QTest.mouseClick(dialog.table.viewport(), LEFT, pos=dialog.table.visualItemRect(item).center())
         before = dialog.table.rowCount()
         yield from hands.click("freshetNewRemove")
-        hands.check(dialog.table.rowCount() == before - 1, f"{before - dialog.table.rowCount()} rows were removed, not one")
+        hands.check(
+            dialog.table.rowCount() == before - 1, f"{before - dialog.table.rowCount()} rows were removed, not one"
+        )
     for row in range(dialog.table.rowCount()):
         if dialog.table.name(row) in pack.roles:
             dialog.table.scrollTo(dialog.table.model().index(row, 0))
@@ -152,9 +154,13 @@ def maps(story: steps_data.Story, pack: Pack) -> Steps:
             wanted = source.at(day) if source else truth.folder_map(str(folder), day)
             worst = max(worst, truth.difference(found["observed"].at(day), wanted))
         off = truth.difference(found["delta"].values, found["predicted"].values - found["observed"].values)
-    hands.check(off <= 1e-4 * max(1.0, float(abs(layers["delta"].renderer().classificationMax()))), f"delta is off by {off}")
+    hands.check(
+        off <= 1e-4 * max(1.0, float(abs(layers["delta"].renderer().classificationMax()))), f"delta is off by {off}"
+    )
     hands.check(worst <= 1e-4, f"observed differs from its source by {worst}")
-    hands.say(f"{pack.name}: observed = source within {worst:.1g}, delta = predicted - observed within {off:.1g}, {len(found['delta'].dates)} dates")
+    hands.say(
+        f"{pack.name}: observed = source within {worst:.1g}, delta = predicted - observed within {off:.1g}, {len(found['delta'].dates)} dates"
+    )
     story.maps = found
     hands.canvas.setExtent(layers["predicted"].extent())
     hands.canvas.refresh()

@@ -254,7 +254,9 @@ class Hands:
                 area = box.visualItemRect(item)
                 QTest.mouseClick(box.viewport(), LEFT, pos=QPoint(area.left() + 10, area.center().y()))
                 yield from self.settle()
-        ticked = {box.item(i).data(USER) for i in range(box.count()) if box.item(i).checkState() == Qt.CheckState.Checked}
+        ticked = {
+            box.item(i).data(USER) for i in range(box.count()) if box.item(i).checkState() == Qt.CheckState.Checked
+        }
         self.check(ticked == set(keys), f"{name} has ticks at {sorted(ticked)}, not at {sorted(keys)}")
 
     def tab(self, title: str) -> Steps:

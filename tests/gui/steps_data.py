@@ -14,7 +14,13 @@ from hands import LEFT, Hands, Steps, Until
 
 FIRST, LAST = "2001-01-11", "2002-02-04"
 NAME = "Drive basin"
-ROLES = {"temperature": "input", "soil_moisture": "target", "precipitation": "input", "pet": "input", "elevation": "static"}
+ROLES = {
+    "temperature": "input",
+    "soil_moisture": "target",
+    "precipitation": "input",
+    "pet": "input",
+    "elevation": "static",
+}
 
 
 class Story:
@@ -152,7 +158,9 @@ def check_dataset(story: Story) -> Steps:
             built = truth.Raster(story.dataset, name)
             hands.check((built.dates[0], built.dates[-1], len(built.dates)) == (FIRST, LAST, 390), f"dates of {name}")
             for day in days:
-                wanted = sources[name].at(day) if name in sources else truth.folder_map(story.file("precipitation"), day)
+                wanted = (
+                    sources[name].at(day) if name in sources else truth.folder_map(story.file("precipitation"), day)
+                )
                 worst[name] = max(worst.get(name, 0.0), truth.difference(built.at(day), wanted))
         fine = truth.Raster(story.file("elevation.tif")).values[0]
         built = truth.Raster(story.dataset, "elevation").values[0]

@@ -24,7 +24,9 @@ def clear_project(story: Story) -> Steps:
     known = len(page._loss.epochs)
     yield Until(lambda: len(page._loss.epochs) > known or run in story.ended, "the training to go on", 60)
     yield from hands.tab("Data")
-    hands.check(hands.find("freshetDataset").currentText() == "no dataset yet", "the strip shows a dataset of the old project")
+    hands.check(
+        hands.find("freshetDataset").currentText() == "no dataset yet", "the strip shows a dataset of the old project"
+    )
     hands.check(run not in story.ended, f"the training ended: {story.ended.get(run)}")
     hands.say(f"project cleared during a training, epoch {known} to {len(page._loss.epochs)}")
     yield from hands.tab("Runs")

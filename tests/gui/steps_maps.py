@@ -26,7 +26,9 @@ def add_maps(story: Story) -> Steps:
     yield from hands.click("freshetRunsMaps")
     yield from hands.click("freshetMapsAdd")
     yield from hands.rendered()
-    groups = [g for g in QgsProject.instance().layerTreeRoot().findGroups() if g.name() == "Soil moisture, first training"]
+    groups = [
+        g for g in QgsProject.instance().layerTreeRoot().findGroups() if g.name() == "Soil moisture, first training"
+    ]
     hands.check(len(groups) == 1, f"{len(groups)} groups of the training")
     names = [node.name() for node in groups[0].findLayers()]
     hands.check({"predicted", "observed", "delta"} <= set(layers_of(story.trained)), f"the group holds {names}")
@@ -57,7 +59,10 @@ def check_values(story: Story) -> Steps:
         subtraction = truth.difference(maps["delta"].values, maps["predicted"].values - maps["observed"].values)
     hands.check(against_source <= 1e-5, f"observed differs from its source by {against_source}")
     hands.check(subtraction <= 1e-5, f"delta differs from predicted - observed by {subtraction}")
-    ranges = {kind: (layers[kind].renderer().classificationMin(), layers[kind].renderer().classificationMax()) for kind in maps}
+    ranges = {
+        kind: (layers[kind].renderer().classificationMin(), layers[kind].renderer().classificationMax())
+        for kind in maps
+    }
     hands.check(ranges["predicted"] == ranges["observed"], f"ranges {ranges}")
     both = np.concatenate([maps["predicted"].values.ravel(), maps["observed"].values.ravel()])
     wanted = np.nanpercentile(both, (1, 99))
@@ -133,7 +138,9 @@ def play(story: Story) -> Steps:
 
 def _next_buttons(hands: Hands) -> list:
     """The button of QGIS's temporal controller that goes one frame on."""
-    found = hands.window.findChildren(QAbstractButton, "mNextButton") + hands.window.findChildren(QAbstractButton, "mForwardStepButton")
+    found = hands.window.findChildren(QAbstractButton, "mNextButton") + hands.window.findChildren(
+        QAbstractButton, "mForwardStepButton"
+    )
     return [button for button in found if button.isVisible() and _inside(button, "TemporalController")]
 
 
@@ -159,7 +166,9 @@ def _check_frame(story: Story, kind: str, layer: QgsRasterLayer) -> str:
     date = hands.canvas.temporalRange().begin().toUTC().toString("yyyy-MM-dd")
     band = layer.renderer().band()
     hands.check(raster.dates[band - 1] == date, f"the controller says {date}, the layer shows {raster.dates[band - 1]}")
-    hands.check(layer.temporalProperties().isVisibleInTemporalRange(hands.canvas.temporalRange()), f"{kind} is hidden on {date}")
+    hands.check(
+        layer.temporalProperties().isVisibleInTemporalRange(hands.canvas.temporalRange()), f"{kind} is hidden on {date}"
+    )
     with hands.own_work():
         image = hands.canvas.grab().toImage()
     values, artifact = raster.at(date), _artifact(story.trained, kind)
@@ -169,7 +178,9 @@ def _check_frame(story: Story, kind: str, layer: QgsRasterLayer) -> str:
         got = _pixel(hands, image, QgsPointXY(*raster.cell(int(row), int(column))))
         wanted = _ramp_colour(artifact, float(values[row, column]), kind == "delta")
         worst = max(worst, *(abs(a - b) for a, b in zip(got, wanted)))
-        hands.check(worst <= TOLERANCE, f"{kind} {date} cell {row}, {column}: {got} on the canvas, {wanted} by its value")
+        hands.check(
+            worst <= TOLERANCE, f"{kind} {date} cell {row}, {column}: {got} on the canvas, {wanted} by its value"
+        )
     return f"{kind} {date} ({len(cells[:: max(1, len(cells) // 25)])} cells, off by {worst} of 255)"
 
 
@@ -213,14 +224,22 @@ def plot(story: Story) -> Steps:
     worst, units = 0.0, [axes.get_ylabel() for axes in chart.figure.axes]
     for kind in ("predicted", "observed", "delta"):
         wanted = story.maps[kind].values[:, row, column]
-        fits = [float(np.max(np.abs(np.asarray(l.get_ydata(), float) - wanted))) for l in lines if len(l.get_ydata()) == len(wanted)]
+        fits = [
+            float(np.max(np.abs(np.asarray(l.get_ydata(), float) - wanted)))
+            for l in lines
+            if len(l.get_ydata()) == len(wanted)
+        ]
         hands.check(fits and min(fits) <= 1e-6, f"no line of the chart is the {kind} of cell {row}, {column}")
         worst = max(worst, min(fits))
     rain = truth.Raster(story.dataset, "precipitation").values[:, row, column]
-    fits = [float(np.max(np.abs(np.asarray(l.get_ydata(), float) - rain))) for l in lines if len(l.get_ydata()) == len(rain)]
+    fits = [
+        float(np.max(np.abs(np.asarray(l.get_ydata(), float) - rain))) for l in lines if len(l.get_ydata()) == len(rain)
+    ]
     hands.check(fits and min(fits) <= 1e-4, "no line of the chart is the rain of the dataset")
     hands.check(any("mm/d" in unit for unit in units), f"units of the chart: {units}")
-    hands.say(f"series at cell {row}, {column}: {len(lines)} lines in {len(units)} panels {units}, within {worst:.1g} of the rasters")
+    hands.say(
+        f"series at cell {row}, {column}: {len(lines)} lines in {len(units)} panels {units}, within {worst:.1g} of the rasters"
+    )
     hands.shot("10_series")
     yield from hands.click("freshetMapsPlot")
 
@@ -232,7 +251,9 @@ def plot_at(story: Story, row: int, column: int) -> Steps:
     yield from hands.click("freshetMapsPlot")
     yield from hands.click_map(QgsPointXY(*story.maps["predicted"].cell(row, column)))
     chart = page.chart
-    yield Until(lambda: chart.isVisible() and chart.figure is not None and chart.figure.axes, "the chart of the series", 20)
+    yield Until(
+        lambda: chart.isVisible() and chart.figure is not None and chart.figure.axes, "the chart of the series", 20
+    )
     yield from hands.rest(600)
     page.verticalScrollBar().setValue(page.verticalScrollBar().maximum())
     yield from hands.settle()

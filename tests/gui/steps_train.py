@@ -92,7 +92,9 @@ def train(story: Story) -> Steps:
     yield from start(story)
     run, page = story.latest, story.dock.pages["runs"]
     seen: set = set()
-    yield Until(lambda: _progress(page, run, seen) and len(_points(page)) >= 2, "two points in the chart of the loss", 120)
+    yield Until(
+        lambda: _progress(page, run, seen) and len(_points(page)) >= 2, "two points in the chart of the loss", 120
+    )
     hands.check(run not in story.ended, "the training had ended before the chart had two points")
     hands.shot("06_training")
     extent = hands.canvas.extent()
@@ -146,7 +148,9 @@ def cancel(story: Story) -> Steps:
     yield from start(story)
     run = story.latest
     yield Until(lambda: page.list.key() == run and len(_epochs(page)) >= 1, "the first epoch", 120)
-    delta = [layer for layer in QgsProject.instance().mapLayers().values() if layer.customProperty("freshet/kind") == "delta"]
+    delta = [
+        layer for layer in QgsProject.instance().mapLayers().values() if layer.customProperty("freshet/kind") == "delta"
+    ]
     hands.check(delta, "no delta layer to remove")
     QgsProject.instance().removeMapLayers([layer.id() for layer in delta])
     known = len(_epochs(page))
@@ -159,10 +163,14 @@ def cancel(story: Story) -> Steps:
     seconds = time.monotonic() - begin
     yield from story.wait_end(run, "cancelled")
     hands.check("cancelled" in page.state.text(), f"the page says: {page.state.text()}")
-    left = [name for name in os.listdir(os.path.join(run, "results")) if not name.startswith("checkpoint")] if os.path.isdir(
-        os.path.join(run, "results")
-    ) else []
-    hands.say(f"cancelled {seconds:.2f} s after the click, with a layer removed meanwhile; left in results: {left or 'nothing'}")
+    left = (
+        [name for name in os.listdir(os.path.join(run, "results")) if not name.startswith("checkpoint")]
+        if os.path.isdir(os.path.join(run, "results"))
+        else []
+    )
+    hands.say(
+        f"cancelled {seconds:.2f} s after the click, with a layer removed meanwhile; left in results: {left or 'nothing'}"
+    )
     hands.shot("13_cancelled")
 
 

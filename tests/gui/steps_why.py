@@ -24,7 +24,9 @@ def explain(story: Story) -> Steps:
     yield from hands.tab("Why")
     yield from hands.click("freshetWhyPick")
     yield from hands.click_map(QgsPointXY(x, y))
-    hands.check(abs(page.x.value() - x) < 1000 and abs(page.y.value() - y) < 1000, f"picked {page.x.text()}, {page.y.text()}")
+    hands.check(
+        abs(page.x.value() - x) < 1000 and abs(page.y.value() - y) < 1000, f"picked {page.x.text()}, {page.y.text()}"
+    )
     hands.check(not page.pick_button.isChecked(), "the map was not given back after the pick")
     yield from hands.type("freshetWhyDate", date)
     before = story.runs()
@@ -32,7 +34,9 @@ def explain(story: Story) -> Steps:
     yield Until(lambda: story.runs() - before, "the run of the explanation", 20)
     run = (story.runs() - before).pop()
     yield from story.wait_end(run, "done")
-    yield Until(lambda: page.bridge.isVisible() and page.bridge.figure is not None and page.bridge.figure.axes, "the bars", 20)
+    yield Until(
+        lambda: page.bridge.isVisible() and page.bridge.figure is not None and page.bridge.figure.axes, "the bars", 20
+    )
     with open(os.path.join(run, "results", "attribution.json"), encoding="utf-8") as stream:
         found = json.load(stream)
     _check_sum(story, found, page, story.maps["predicted"].at(date)[row, column])
@@ -49,12 +53,20 @@ def _check_sum(story: Story, found: dict, page: Any, on_the_map: float) -> None:
     total = found["baseline_prediction"] + sum(found["variables"].values())
     off = abs(total - found["prediction"])
     change = abs(found["prediction"] - found["baseline_prediction"])
-    hands.check(off <= 0.01 * abs(found["prediction"]), f"baseline and contributions give {total}, the prediction is {found['prediction']}")
-    hands.check(abs(found["prediction"] - on_the_map) <= 1e-3, f"explained {found['prediction']}, the map says {on_the_map}")
+    hands.check(
+        off <= 0.01 * abs(found["prediction"]),
+        f"baseline and contributions give {total}, the prediction is {found['prediction']}",
+    )
+    hands.check(
+        abs(found["prediction"] - on_the_map) <= 1e-3, f"explained {found['prediction']}, the map says {on_the_map}"
+    )
     axes = page.bridge.figure.axes[0]
     bars = [patch.get_width() for patch in axes.patches]
     drawn = sum(bars[1:-1])
-    hands.check(abs(drawn - (found["prediction"] - found["baseline_prediction"])) <= 0.01 * abs(found["prediction"]), f"the bars are {bars}")
+    hands.check(
+        abs(drawn - (found["prediction"] - found["baseline_prediction"])) <= 0.01 * abs(found["prediction"]),
+        f"the bars are {bars}",
+    )
     hands.check(page.words.text() and "NaN" not in page.words.text(), f"the words are: {page.words.text()}")
     parts = ", ".join(f"{name} {value:+.4f}" for name, value in found["variables"].items())
     hands.say(
@@ -72,9 +84,13 @@ def _check_heatmaps(story: Story, run: str, found: dict) -> Steps:
         with hands.own_work():
             values = truth.Raster(layer.source()).values
         summed = float(np.nansum(values))
-        hands.check(abs(summed - total) <= 1e-4 + 0.01 * abs(total), f"the maps of {name} sum to {summed}, its bar is {total}")
+        hands.check(
+            abs(summed - total) <= 1e-4 + 0.01 * abs(total), f"the maps of {name} sum to {summed}, its bar is {total}"
+        )
         ranges.add((layer.renderer().classificationMin(), layer.renderer().classificationMax()))
-        told.append(f"{name} {layer.bandCount()} bands, {'(-)' in legend_words(hands, layer) and 'unit said' or 'NO UNIT'}")
+        told.append(
+            f"{name} {layer.bandCount()} bands, {'(-)' in legend_words(hands, layer) and 'unit said' or 'NO UNIT'}"
+        )
     hands.check(len(told) >= 3 and len(ranges) == 1, f"heatmaps {told}, ranges {ranges}")
     low, high = ranges.pop()
     hands.check(low == -high, f"the range of the heatmaps is {low} to {high}")
@@ -116,12 +132,16 @@ def predict(story: Story) -> Steps:
     with hands.own_work():
         made = truth.Raster(layers["predicted"].source())
         hands.check((made.dates[0], made.dates[-1]) == (begin, end), f"dates {made.dates[0]} to {made.dates[-1]}")
-        same = max(truth.difference(made.at(day), story.maps["predicted"].at(day)) for day in story.maps["predicted"].dates[:3])
+        same = max(
+            truth.difference(made.at(day), story.maps["predicted"].at(day)) for day in story.maps["predicted"].dates[:3]
+        )
         seen = truth.Raster(layers["observed"].source()).at(begin)
         source = truth.Raster(story.file("soil_moisture.nc"), "soil_moisture").at(begin)
     hands.check(same <= 1e-3, f"the saved model predicts the same dates otherwise, by {same}")
     hands.check(truth.difference(seen, source) <= 1e-5, "observed is not the source on the first date")
     groups = [group.name() for group in QgsProject.instance().layerTreeRoot().findGroups()]
     hands.check("Another period" in groups, f"groups {groups}")
-    hands.say(f"saved model, {len(made.dates)} dates {begin} to {end}; same dates as the training within {same:.1g}; refused: {' '.join(refused.split())}")
+    hands.say(
+        f"saved model, {len(made.dates)} dates {begin} to {end}; same dates as the training within {same:.1g}; refused: {' '.join(refused.split())}"
+    )
     hands.shot("15_predicted")

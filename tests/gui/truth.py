@@ -11,7 +11,6 @@ import numpy as np
 from osgeo import gdal
 
 
-
 class Raster:
     """All bands of a raster as float64 (T, H, W) with NaN for missing, its dates by band, and its place."""
 

@@ -127,7 +127,7 @@ def test_a_request_to_cancel_stops_between_two_batches_and_can_be_resumed(datase
     assert process.wait(timeout=60) == 3
     print(f"cancel to idle: {time.monotonic() - begin:.2f} s")
     assert run.state() is RunState.CANCELLED and not list(run.path.rglob("*.part*"))
-    run.cancel_file.touch()
+    assert run.cancel_file.exists()
     again = started(run)
     wait_for(run, EventKind.MESSAGE, again)
     begin = time.monotonic()
@@ -178,3 +178,13 @@ def test_the_worker_outlives_the_process_that_started_it(dataset, tmp_path):
     while not run.state().final and time.monotonic() - begin < 120:
         time.sleep(0.1)
     assert run.state() is RunState.DONE, run.error()
+
+
+def test_a_request_to_cancel_made_before_a_resumed_worker_starts_is_heeded(dataset, tmp_path):
+    run = RunFolder.create(tmp_path, "train", training(dataset, training={"epochs": 100000, "patience": 100000}))
+    run.append(Event(EventKind.HELLO, {}))
+    run.append(Event(EventKind.CANCELLED, {}))
+    past = run.events_file.stat().st_mtime - 10
+    os.utime(run.events_file, (past, past))
+    run.request_cancel()
+    assert execute(run) == 3
