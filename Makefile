@@ -1,7 +1,7 @@
 # Freshet. `make help` lists the targets; PYTHON=... names the interpreter from which .venv is made.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo bench lint package clean
+.PHONY: pictures help setup test demo bench lint package clean
 
 ENGINE := .venv/bin/python
 
@@ -26,6 +26,9 @@ demo: setup ## from a generated basin to predicted, delta and attribution maps i
 
 bench: setup ## measure the numbers that the project promises
 	@$(ENGINE) scripts/bench.py
+
+pictures: ## make the pictures of README and help from build/demo and build/gui
+	@$(ENGINE) scripts/pictures.py
 
 lint: setup ## check style and format with ruff
 	@$(ENGINE) -m ruff check .

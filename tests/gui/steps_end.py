@@ -27,6 +27,7 @@ def clear_project(story: Story) -> Steps:
     hands.check(
         hands.find("freshetDataset").currentText() == "no dataset yet", "the strip shows a dataset of the old project"
     )
+    hands.check(story.dock.pages["maps"].chart.isHidden(), "the page Maps still shows series of the old project")
     hands.check(run not in story.ended, f"the training ended: {story.ended.get(run)}")
     hands.say(f"project cleared during a training, epoch {known} to {len(page._loss.epochs)}")
     yield from hands.tab("Runs")

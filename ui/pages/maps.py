@@ -103,6 +103,7 @@ class MapsPage(Page):
     def release(self) -> None:
         """Give the map back and let go of runs, project and controller."""
         self._runs.changed.disconnect(self.refresh)
+        QgsProject.instance().cleared.disconnect(self._forget_point)
         if self._iface is None:
             return
         self.plot_button.setChecked(False)
@@ -144,6 +145,7 @@ class MapsPage(Page):
 
     def _connect(self) -> None:
         self._runs.changed.connect(self.refresh)
+        QgsProject.instance().cleared.connect(self._forget_point)
         self._choice.runChanged.connect(self._follow)
         self.run.currentIndexChanged.connect(self._show_run)
         if self._iface is not None:
@@ -183,6 +185,13 @@ class MapsPage(Page):
         if self._data is not None and self.chart.isVisible():
             self._data.cursor = self._cursor()
             self.chart.show_data(self._data)
+
+    def _forget_point(self) -> None:
+        """Another project: series of the old one would stand there as if they were of this one."""
+        self._point, self._data = None, None
+        self.chart.setVisible(False)
+        if self._tool is not None:
+            self._tool.clear()
 
     def _cursor(self) -> Any:
         if self._iface is None:
