@@ -112,9 +112,9 @@ def start_worker(engine: Engine, run: RunFolder) -> subprocess.Popen:
     """
     try:
         with open(output_file(run), "ab") as output:
-            # A list of arguments and no shell; QProcess.startDetached could not tell the exit of a worker
-            # that never spoke.
-            return subprocess.Popen(
+            # A list of arguments and no shell: the person's own interpreter and a file of this plugin.
+            # QProcess.startDetached could not tell the exit of a worker that never spoke.
+            return subprocess.Popen(  # nosec B603
                 engine.command(run),
                 cwd=str(run.path),
                 env=child_environment(),

@@ -107,7 +107,10 @@ class FreshetGui:
     # -- actions
 
     def _make_actions(self) -> None:
-        from qgis.PyQt.QtWidgets import QAction
+        try:
+            from qgis.PyQt.QtGui import QAction  # Qt 6
+        except ImportError:
+            from qgis.PyQt.QtWidgets import QAction  # Qt 5
 
         self.toolbar = self.iface.addToolBar(tr("Freshet"))
         self.toolbar.setObjectName("freshetToolBar")
