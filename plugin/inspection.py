@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Optional, Union
@@ -20,6 +20,7 @@ from .raster_probe import Probe, Sample, probe, sample, split_uri, spread, varia
 RASTER_SUFFIXES = (".tif", ".tiff", ".asc", ".img", ".vrt", ".nc", ".map")
 _SAMPLED_FILES = 6
 _SHOWN = 3
+_NO_CRS = "It has no coordinate reference system. Assign one with 'Assign projection' first."
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class SourceReport:
     ``units_declared`` is False where the unit is the catalogue's guess; ``dates`` are ISO texts of the starts of the
     steps, empty for a map without time; ``gaps`` are the ISO dates of missing steps; ``minimum``, ``maximum`` (in
     ``units``) and ``missing_share`` come from a sample (NaN: nothing valid); ``size`` is (columns, rows);
-    ``problems`` are sentences; ``role`` is a suggestion.
+    ``problems`` are sentences; ``role`` is a suggestion; ``assigned_crs`` is one that the project
+    gave to a source without its own.
     """
 
     path: str
@@ -51,6 +53,7 @@ class SourceReport:
     label: str = ""
     calendar: str = "standard"
     files: tuple[str, ...] = ()
+    assigned_crs: str = ""
 
     def as_source_config(self, role: str = "", **changes: object) -> SourceConfig:
         """The entry of a PrepareJob; ``role`` "input", "target" or "static" (empty: the suggested one); ``changes``
@@ -63,6 +66,7 @@ class SourceReport:
             "quantity": self.quantity,
             "layer": self.layer,
             "units": self.units if is_known(self.units) else "",
+            "crs": self.assigned_crs,
         }
         return SourceConfig.from_dict({**values, **changes})
 
@@ -101,7 +105,13 @@ def _of_layer(layer: QgsMapLayer) -> SourceReport:
             got=f"a layer of provider '{layer.providerType()}'",
             remedy="Save it as a GeoTIFF first",
         )
-    return _of_raster(layer.source().split("|")[0])
+    report = _of_raster(layer.source().split("|")[0])
+    if report.crs or not layer.crs().isValid():
+        return report
+    # The CRS stands only in the project: it has to travel with the job.
+    crs = layer.crs().authid() or layer.crs().toWkt()
+    problems = [sentence for sentence in report.problems if sentence != _NO_CRS]
+    return replace(report, crs=crs, assigned_crs=crs, problems=problems)
 
 
 def _of_raster(uri: str) -> SourceReport:
@@ -216,7 +226,7 @@ def _fits(units: str, entry: Quantity) -> bool:
 def _faults(found: Probe, values: Sample) -> list[str]:
     problems = []
     if not found.crs:
-        problems.append("It has no coordinate reference system. Assign one with 'Assign projection' first.")
+        problems.append(_NO_CRS)
     if found.transform is None:
         problems.append("Its cells have no place on the map. Georeference it first.")
     elif found.transform[2] or found.transform[4]:

@@ -37,6 +37,9 @@ class SourceConfig(Config):
     step_hours: Optional[float] = setting(
         None, label="Step", help="Step of a source without dates of its own.", unit="h", minimum=1 / 60
     )
+    crs: str = setting(
+        "", label="CRS", help="Coordinate reference system of a source that has none of its own, such as EPSG:3035."
+    )
     nodata: Optional[float] = setting(
         None, label="Missing value", help="A value that means missing, beside the declared one."
     )

@@ -1,6 +1,6 @@
-"""After QGIS was closed: the run that was going on must end by itself; nothing may be left running. after.py OUT_FOLDER.
+"""After QGIS was closed: the run that was going on must end by itself, and nothing may be left running.
 
-Any Python 3.9 will do. Exit status 1 where the run does not end well; every other run is asked to stop, and waited for.
+after.py OUT_FOLDER. Any Python 3.9 will do. Exit status 1 where the run does not end well; every other run is asked to stop, and waited for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The main job on real data, through the dialogs of a real QGIS: tests/gui/run.sh tests/gui/drive_real.py build/gui_real
+"""The main job on real data, through the dialogs of a real QGIS.
 
-Takes the packs from FRESHET_DATA (default: ../shared/data beside the repository) and says so where they are missing. Trainings are
-short: what is held against the files is that maps, dates and differences are right, not how good a model of a minute is.
+``tests/gui/run.sh tests/gui/drive_real.py build/gui_real``. Takes the packs from FRESHET_DATA (default: ../shared/data
+beside the repository) and says so where they are missing. Trainings are short: what is held against the files is that
+maps, dates and differences are right, not how good a model of a minute is.
 """
 
 from __future__ import annotations
@@ -159,7 +160,8 @@ def maps(story: steps_data.Story, pack: Pack) -> Steps:
     )
     hands.check(worst <= 1e-4, f"observed differs from its source by {worst}")
     hands.say(
-        f"{pack.name}: observed = source within {worst:.1g}, delta = predicted - observed within {off:.1g}, {len(found['delta'].dates)} dates"
+        f"{pack.name}: observed = source within {worst:.1g}, delta = predicted - observed within {off:.1g}, "
+        f"{len(found['delta'].dates)} dates"
     )
     story.maps = found
     hands.canvas.setExtent(layers["predicted"].extent())

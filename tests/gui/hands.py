@@ -1,4 +1,4 @@
-"""Hands and eyes for a drive through a real QGIS: clicks and keys on widgets found by name, waiting, pictures, the story.
+"""Hands and eyes for a drive through a real QGIS: clicks and keys on widgets by name, waiting, pictures, story.
 
 A drive is a generator that yields :class:`Until`. Between two polls the event loop of QGIS runs freely, so what is
 measured and seen is what a person would have.
@@ -113,7 +113,7 @@ class Hands:
             self._timer.start(POLL_MS)
         except StopIteration:
             self._end()
-        except Exception as error:  # the border of the drive: whatever it is, it is told and QGIS is closed
+        except Exception as error:  # noqa: BLE001 (the border of the drive: it is told, and QGIS is closed)
             self.write(traceback.format_exc().rstrip())
             self.fault(str(error) or repr(error))
             self.shot("failed")

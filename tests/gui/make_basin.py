@@ -1,4 +1,4 @@
-"""Writes the files of a small basin for the drive through QGIS: PYTHON -I make_basin.py FOLDER. Needs the engine's Python."""
+"""Writes the files of a small basin for the drive through QGIS: make_basin.py FOLDER, in the engine's Python."""
 
 from __future__ import annotations
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import truth
+from hands import LEFT, Hands, Steps, Until
 from qgis.core import QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QDockWidget, QToolBar
-
-import truth
-from hands import LEFT, Hands, Steps, Until
 
 FIRST, LAST = "2001-01-11", "2002-02-04"
 NAME = "Drive basin"

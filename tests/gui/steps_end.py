@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from qgis.core import QgsProject
-
 from hands import Steps, Until
+from qgis.core import QgsProject
 from steps_data import Story
 from steps_train import fill_model, start
 

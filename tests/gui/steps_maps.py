@@ -1,4 +1,4 @@
-"""The drive, third part: the group of results value by value, its colours on the canvas, time, the series at a point."""
+"""The drive, third part: results value by value, their colours on the canvas, time, the series at a point."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import os
 from typing import Any
 
 import numpy as np
+import truth
+from hands import LEFT, Hands, Steps, Until
 from qgis.core import QgsPointXY, QgsProject, QgsRasterLayer
 from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAbstractButton, QAction, QWidget
-
-import truth
-from hands import LEFT, Hands, Steps, Until
 from steps_data import Story
 
 TOLERANCE = 6  # of 255: a ramp is drawn from 21 stops
@@ -80,7 +79,8 @@ def check_values(story: Story) -> Steps:
     hands.check("predicted - observed" in legends["delta"], f"the delta is called {legends['delta']}")
     hands.say(
         f"{len(dates)} dates {dates[0]} to {dates[-1]}: observed = source within {against_source:.1g}, "
-        f"delta = predicted - observed within {subtraction:.1g}; one range {ranges['predicted']}, delta +-{high:.3f}, 0 is {zero}"
+        f"delta = predicted - observed within {subtraction:.1g}; one range {ranges['predicted']}, "
+        f"delta +-{high:.3f}, 0 is {zero}"
     )
     story.maps = maps
     yield from hands.settle()
@@ -113,7 +113,7 @@ def units_behind_numbers(story: Story) -> Steps:
 
 
 def play(story: Story) -> Steps:
-    """The temporal controller, by clicks on its button: at each of three dates one frame, in the colours of its values."""
+    """The temporal controller, by clicks on its button: at each date one frame, in the colours of its values."""
     hands, layers = story.hands, layers_of(story.trained)
     if not _next_buttons(hands):
         hands.window.findChild(QAction, "mActionTemporalController").trigger()
@@ -225,20 +225,23 @@ def plot(story: Story) -> Steps:
     for kind in ("predicted", "observed", "delta"):
         wanted = story.maps[kind].values[:, row, column]
         fits = [
-            float(np.max(np.abs(np.asarray(l.get_ydata(), float) - wanted)))
-            for l in lines
-            if len(l.get_ydata()) == len(wanted)
+            float(np.max(np.abs(np.asarray(line.get_ydata(), float) - wanted)))
+            for line in lines
+            if len(line.get_ydata()) == len(wanted)
         ]
         hands.check(fits and min(fits) <= 1e-6, f"no line of the chart is the {kind} of cell {row}, {column}")
         worst = max(worst, min(fits))
     rain = truth.Raster(story.dataset, "precipitation").values[:, row, column]
     fits = [
-        float(np.max(np.abs(np.asarray(l.get_ydata(), float) - rain))) for l in lines if len(l.get_ydata()) == len(rain)
+        float(np.max(np.abs(np.asarray(line.get_ydata(), float) - rain)))
+        for line in lines
+        if len(line.get_ydata()) == len(rain)
     ]
     hands.check(fits and min(fits) <= 1e-4, "no line of the chart is the rain of the dataset")
     hands.check(any("mm/d" in unit for unit in units), f"units of the chart: {units}")
     hands.say(
-        f"series at cell {row}, {column}: {len(lines)} lines in {len(units)} panels {units}, within {worst:.1g} of the rasters"
+        f"series at cell {row}, {column}: {len(lines)} lines in {len(units)} panels {units}, "
+        f"within {worst:.1g} of the rasters"
     )
     hands.shot("10_series")
     yield from hands.click("freshetMapsPlot")

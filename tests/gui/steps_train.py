@@ -6,11 +6,10 @@ import os
 import time
 from typing import Any
 
-from qgis.core import QgsProject
-from qgis.PyQt.QtCore import Qt
-
 import truth
 from hands import Hands, Steps, Until
+from qgis.core import QgsProject
+from qgis.PyQt.QtCore import Qt
 from steps_data import Story
 from ticker import Ticker
 
@@ -169,7 +168,8 @@ def cancel(story: Story) -> Steps:
         else []
     )
     hands.say(
-        f"cancelled {seconds:.2f} s after the click, with a layer removed meanwhile; left in results: {left or 'nothing'}"
+        f"cancelled {seconds:.2f} s after the click, with a layer removed meanwhile; "
+        f"left in results: {left or 'nothing'}"
     )
     hands.shot("13_cancelled")
 

@@ -7,10 +7,9 @@ import os
 from typing import Any
 
 import numpy as np
-from qgis.core import QgsPointXY, QgsProject
-
 import truth
 from hands import Steps, Until
+from qgis.core import QgsPointXY, QgsProject
 from steps_data import Story
 from steps_maps import a_cell, layers_of, legend_words, only_visible
 
@@ -142,6 +141,7 @@ def predict(story: Story) -> Steps:
     groups = [group.name() for group in QgsProject.instance().layerTreeRoot().findGroups()]
     hands.check("Another period" in groups, f"groups {groups}")
     hands.say(
-        f"saved model, {len(made.dates)} dates {begin} to {end}; same dates as the training within {same:.1g}; refused: {' '.join(refused.split())}"
+        f"saved model, {len(made.dates)} dates {begin} to {end}; same dates as the training within {same:.1g}; "
+        f"refused: {' '.join(refused.split())}"
     )
     hands.shot("15_predicted")

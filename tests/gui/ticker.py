@@ -19,7 +19,7 @@ class Ticker:
     """The largest gap between two ticks, how many were above 100 ms, and the stack of the main thread in these.
 
     The stacks are written by a watchdog of C, which neither needs the interpreter nor waits for its lock; they stay in
-    ``out/late.txt``. The processor time of the main thread between two ticks tells work from waiting for a busy machine.
+    ``out/late.txt``. The processor time of the main thread between two ticks tells work from waiting.
     """
 
     def __init__(self, out: str) -> None:
@@ -55,8 +55,8 @@ class Ticker:
         worst = sorted(self.late, reverse=True)[:4]
         return "; ".join(
             [
-                f"largest gap {1000 * self.largest_s:.0f} ms in {self.ticks} ticks of {TICK_MS} ms, {len(self.late)} above 100 ms, "
-                f"at most {1000 * self.busiest_s:.0f} ms of the main thread's own time between two ticks",
+                f"largest gap {1000 * self.largest_s:.0f} ms in {self.ticks} ticks of {TICK_MS} ms, "
+                f"{len(self.late)} above 100 ms, at most {1000 * self.busiest_s:.0f} ms of the main thread's own time between two ticks",
                 *(f"{1000 * gap:.0f} ms ({1000 * busy:.0f} own) in {where}" for gap, busy, where in worst),
             ]
         )

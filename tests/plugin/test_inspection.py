@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("qgis.core", reason="the plugin needs QGIS's own Python")
 
-from qgis.core import QgsProject, QgsRasterLayer, QgsVectorLayer
+from osgeo import gdal
+from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsRasterLayer, QgsVectorLayer
 
 from freshet.core.contracts import DataError
 from freshet.plugin.cf_time import decode_times
@@ -215,3 +216,17 @@ def test_real_packs_are_understood(qgis_app):
     assert (reports["pet"].quantity, reports["tavg"].units) == ("pet", "degC")
     (folder,) = inspect_source(PACKS / "wflow_rhine" / "inwater")
     assert (folder.quantity, len(folder.dates), folder.gaps, folder.size) == ("inwater", 365, (), (187, 169))
+
+
+def test_a_crs_that_only_the_project_gave_travels_with_the_job(tmp_path):
+    path = str(tmp_path / "bare.tif")
+    raster = gdal.GetDriverByName("GTiff").Create(path, 3, 2, 1, gdal.GDT_Float32)
+    raster.SetGeoTransform((4e6, 1000.0, 0.0, 3e6, 0.0, -1000.0))
+    raster.GetRasterBand(1).WriteArray(np.arange(6.0).reshape(2, 3))
+    raster = None
+    layer = QgsRasterLayer(path, "bare")
+    layer.setCrs(QgsCoordinateReferenceSystem("EPSG:3035"))
+    (report,) = inspect_source(layer)
+    assert report.as_source_config().crs == "EPSG:3035"
+    assert not any("coordinate reference" in sentence for sentence in report.problems)
+    assert inspect_source(path)[0].as_source_config().crs == ""

@@ -176,7 +176,7 @@ def no_crs(name: str, path: str) -> DataError:
         f"'{name}' has no coordinate reference system",
         expected="a source that says in which CRS its coordinates are",
         got=path,
-        remedy="Assign one and save it with the file (in QGIS: Raster, Projections, Assign Projection)",
+        remedy="Assign one to this source, or to the file itself (in QGIS: Raster, Projections, Assign Projection)",
     )
 
 

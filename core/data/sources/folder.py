@@ -44,7 +44,7 @@ class FolderSource(Source):
         order = self._set_times(times, [str(path.relative_to(self._folder)) for path in files])
         self._files = [files[index] for index in order]
         with open_raster(str(self._files[0]), self.name) as handle:
-            self._set_grid(raster_grid(handle, self.name))
+            self._set_grid(raster_grid(handle, self.config, self.name))
             self.units = handle.units[0] or handle.tags().get("units", "")
 
     def verify(self) -> Iterator[int]:
@@ -70,7 +70,7 @@ class FolderSource(Source):
 
     def _check_file(self, path: Path) -> None:
         with open_raster(str(path), self.name) as handle:
-            grid = raster_grid(handle, self.name)
+            grid = raster_grid(handle, self.config, self.name)
         if not _alike(grid, self.full_grid):
             raise DataError(
                 f"'{self.name}': the rasters of the folder do not lie on one grid",

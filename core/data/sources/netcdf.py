@@ -124,6 +124,7 @@ class NetcdfSource(Source):
     def _read_grid(self) -> Grid:
         xs, ys = (_coordinate(self._handle, name, self.name) for name in (self._x, self._y))
         crs, degrees = _crs(self._handle, self._variable, self._place.path, self._y)
+        crs = crs or self.config.crs
         if not crs:
             raise no_crs(self.name, self._place.path)
         if degrees and xs.max() > 180.0 + 1e-6:

@@ -26,7 +26,7 @@ class RasterSource(Source):
         self._place = place
         self._handle = open_raster(place.gdal or place.path, self.name)
         try:
-            self._set_grid(raster_grid(self._handle, self.name))
+            self._set_grid(raster_grid(self._handle, self.config, self.name))
             self.units = self._handle.units[0] or self._handle.tags().get("units", "")
             if self.static:
                 self._bands = [self._static_band()]
@@ -124,12 +124,13 @@ def unreadable(path: str, name: str, error: BaseException) -> DataError:
     )
 
 
-def raster_grid(handle: Any, name: str) -> Grid:
+def raster_grid(handle: Any, config: SourceConfig, name: str) -> Grid:
     """North-up grid of an open raster; south-up ones are turned on reading. Refuses rasters without CRS and rotated
     ones.
     """
     transform = handle.transform
-    if handle.crs is None:
+    crs = handle.crs.to_wkt() if handle.crs else config.crs
+    if not crs:
         raise no_crs(name, handle.name)
     if abs(transform.b) > 1e-9 * abs(transform.a) or abs(transform.d) > 1e-9 * abs(transform.e) or transform.a <= 0:
         raise DataError(
@@ -139,7 +140,7 @@ def raster_grid(handle: Any, name: str) -> Grid:
             remedy="Warp it first (in QGIS: Raster, Projections, Warp)",
         )
     north = transform.f if transform.e < 0 else transform.f + transform.e * handle.height
-    return Grid(handle.crs.to_wkt(), transform.c, north, transform.a, abs(transform.e), handle.width, handle.height)
+    return Grid(crs, transform.c, north, transform.a, abs(transform.e), handle.width, handle.height)
 
 
 def read_bands(handle: Any, bands: list[int], window: Optional[Window], config: SourceConfig, name: str) -> np.ndarray:

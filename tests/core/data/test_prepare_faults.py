@@ -9,6 +9,7 @@ import pytest
 from freshet.core.contracts import GridConfig
 from freshet.core.contracts.errors import DataError
 from freshet.core.data.prepare import prepare
+from freshet.core.data.sources import open_source
 
 from .source_files import CELL, DAY, START, job, random_maps, source, write_folder, write_netcdf, write_tif
 
@@ -280,3 +281,12 @@ def test_a_grid_like_a_raster_that_is_not_there(tmp_path):
 
 def test_a_reserved_name(tmp_path):
     _refused(job(tmp_path, source(write_folder(tmp_path / "f", random_maps(5)), "crs")), "cannot be called 'crs'")
+
+
+def test_a_source_without_crs_may_be_given_one(tmp_path):
+    for path in (
+        write_folder(tmp_path / "f", random_maps(2), crs=None),
+        write_netcdf(tmp_path / "a.nc", {"r": random_maps(2)}, crs=None),
+    ):
+        with open_source(source(path, crs="EPSG:3035")) as opened:
+            assert opened.grid.crs == "EPSG:3035"
