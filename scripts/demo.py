@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "demo"
 QGIS_PYTHON = os.environ.get("QGIS_PYTHON", "/usr/bin/python3")
-TRAINING_MINUTES = float(os.environ.get("FRESHET_DEMO_MINUTES", "3"))
+TRAINING_MINUTES = float(os.environ.get("FRESHET_DEMO_MINUTES", "2"))
 DAYS = 1095
 
 

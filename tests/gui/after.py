@@ -1,11 +1,13 @@
 """After QGIS was closed: the run that was going on must end by itself, and nothing may be left running.
 
-after.py OUT_FOLDER. Any Python 3.9 will do. Exit status 1 where the run does not end well; every other run is asked to stop, and waited for.
+``after.py OUT_FOLDER``, in any Python from 3.9 on. Exit status 1 where the run does not end well; every
+other run is asked to stop, and waited for.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 import time
 from pathlib import Path
@@ -32,9 +34,19 @@ def main() -> int:
             print(f"stopping {run.path.name}")
             run.request_cancel()
     end = time.monotonic() + 20
-    while any(not run.state().final for run in runs) and time.monotonic() < end:
+    while any(not run.state().final or lives(run) for run in runs) and time.monotonic() < end:
         time.sleep(0.2)
     return status
+
+
+def lives(run) -> bool:
+    """Whether the worker's process is still there: it ends a moment after its last word."""
+    from freshet.core.contracts.run_folder import process_lives
+
+    try:
+        return process_lives(int(json.loads(run.heartbeat_file.read_text(encoding="utf-8"))["pid"]))
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def outlive(run) -> int:

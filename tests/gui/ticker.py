@@ -56,7 +56,8 @@ class Ticker:
         return "; ".join(
             [
                 f"largest gap {1000 * self.largest_s:.0f} ms in {self.ticks} ticks of {TICK_MS} ms, "
-                f"{len(self.late)} above 100 ms, at most {1000 * self.busiest_s:.0f} ms of the main thread's own time between two ticks",
+                f"{len(self.late)} above 100 ms, at most "
+                f"{1000 * self.busiest_s:.0f} ms of the main thread's own time between two ticks",
                 *(f"{1000 * gap:.0f} ms ({1000 * busy:.0f} own) in {where}" for gap, busy, where in worst),
             ]
         )
