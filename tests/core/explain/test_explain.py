@@ -154,7 +154,7 @@ def test_a_window_ending_at_the_last_step_is_explained_without_an_observation(wo
         ({"date": "1950-01-01"}, DataError, "outside the dataset"),
         ({"date": "2001-02-28T06:00"}, DataError, "no full window"),
         ({"model": "gone.safetensors"}, ModelFileError, "does not exist"),
-        ({"dataset": "gone.nc"}, DataError, "not there"),
+        ({"dataset": "gone.nc"}, DataError, "does not exist"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_before_anything_is_written(world, tmp_path, changes, error, words):
