@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -101,12 +102,15 @@ def _short_turns() -> Iterator[None]:
     Each call of Qt gives the interpreter away and waits for it again, by default up to 5 ms; twenty calls of one event
     were a standstill of 100 ms and more.
     """
-    before = sys.getswitchinterval()
+    before, collecting = sys.getswitchinterval(), gc.isenabled()
     sys.setswitchinterval(min(before, _TURN_SECONDS))
+    gc.disable()  # a round of the collector cannot be interrupted; it follows when the chart is there
     try:
         yield
     finally:
         sys.setswitchinterval(before)
+        if collecting:
+            gc.enable()
 
 
 def picture(paint: Callable[[Any, Any], None], data: Any, width: int, height: int, ratio: float) -> tuple[Any, QImage]:
@@ -140,9 +144,18 @@ def warm_up() -> None:
 
 
 def _load() -> None:
+    """Load matplotlib and its font, then take what is in memory by now out of the collector's rounds.
+
+    A figure is some ten thousand objects, so drawing makes Python's collector look through all objects of QGIS and its
+    plugins again and again: 200 ms each time, in which QGIS stands still. What is frozen is still freed by its count.
+    """
     import matplotlib.backends.backend_agg  # noqa: F401 (its loading is the purpose)
     import matplotlib.dates  # noqa: F401
     import matplotlib.figure  # noqa: F401
+
+    picture(lambda figure, _: figure.add_subplot().set_title("0"), None, 100, 100, 1.0)
+    gc.collect()
+    gc.freeze()
 
 
 def _figure(size: tuple[float, float], dpi: float) -> Any:
