@@ -144,7 +144,8 @@ def tell_scores(seconds: float) -> None:
     for name in ("model", "persistence", "climatology"):
         pooled, median = scores[name]["pooled"], scores[name]["median_per_cell"]
         say(f"  {name:12s} NSE {pooled['nse']:6.3f}   median of cells {median['nse']:6.3f}   RMSE {pooled['rmse']:.4f}")
-    say("  (persistence knows yesterday's soil moisture, the model only the weather of the last 30 days)")
+    say("  (persistence knows yesterday's soil moisture, the model only the weather of the last 90 days,")
+    say("   60 of them to warm up)")
     say(f"\nProject to open in QGIS: {OUT / 'freshet-demo.qgz'}\nPicture of the maps:     {OUT / 'maps.png'}")
     say(
         f"Report:                  {OUT / 'runs' / 'train' / 'report.html'}\nAll of it took {seconds / 60:.1f} minutes."

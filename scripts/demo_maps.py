@@ -26,6 +26,7 @@ def main(folder: Path) -> int:
     application = QgsApplication([], True)
     application.initQgis()
     from freshet.core.contracts import RunFolder
+    from freshet.core.contracts.model_card import read_card
     from freshet.plugin.layers import KIND_PROPERTY, add_run_results
     from freshet.plugin.map_layout import Panel, add_maps_page, export_png
     from freshet.plugin.temporal import TemporalBands
@@ -46,8 +47,10 @@ def main(folder: Path) -> int:
     rain.renderer().setBand(len(bands_of_rain))
     scores = json.loads((folder / "runs" / "train" / "results" / "scores.json").read_text(encoding="utf-8"))
     pooled = {name: scores[name]["pooled"]["nse"] for name in ("model", "persistence", "climatology")}
+    card = read_card(folder / "runs" / "train" / "results" / "model.safetensors")
     subtitle = (
-        f"ConvLSTM from precipitation, temperature and PET of the last 30 days. Test period: NSE {pooled['model']:.2f} "
+        f"ConvLSTM from precipitation, temperature and PET of the last {card.window} days. "
+        f"Test period: NSE {pooled['model']:.2f} "
         f"(climatology {pooled['climatology']:.2f}, persistence of 1 day {pooled['persistence']:.2f})"
     )
     outline = basin_outline(folder / "files" / "basin.geojson")

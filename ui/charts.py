@@ -341,10 +341,17 @@ def _line_colour(kind: str, index: int) -> str:
     return {"observed": BLACK, "predicted": BLUE, "delta": NEGATIVE}.get(kind, _OTHERS[index % len(_OTHERS)])
 
 
+_LONGEST_NAME = 24
+
+
 def _line_words(line: Line, kinds: list) -> str:
     """'predicted' where only one line is that, else the name of the layer."""
     alone = line.kind in ("observed", "predicted", "delta") and kinds.count(line.kind) == 1
-    return tr(line.kind) if alone else line.label
+    if alone:
+        return tr(line.kind)
+    # The unit stands at the axis, and a name of a narrow dock's width would be cut off.
+    name = line.label.rsplit(" (", 1)[0]
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _running(start: float, values: list) -> list:

@@ -56,7 +56,7 @@ class LiveChart(Chart):
         span = maps.shared_range()
         limits = {"vmin": span[0], "vmax": span[1]} if span else {}
         for axes, values, words in (
-            (panels[0], maps.predicted, tr("predicted, epoch {epoch}").format(epoch=epoch)),
+            (panels[0], maps.predicted, tr("predicted")),
             (panels[1], maps.observed, tr("observed")),
         ):
             image = axes.imshow(values, cmap="YlGnBu", interpolation="nearest", **limits)
@@ -65,4 +65,5 @@ class LiveChart(Chart):
         bar = figure.colorbar(image, ax=list(panels), shrink=0.85, aspect=14)
         bar.ax.tick_params(labelsize=7)
         bar.ax.set_title(tr("(scaled)"), fontsize=7)
-        figure.suptitle(date_words(maps.date), fontsize=8, x=0.01, ha="left")
+        words = tr("{date}, after epoch {epoch}").format(date=date_words(maps.date), epoch=epoch)
+        figure.suptitle(words, fontsize=8, x=0.01, ha="left")
