@@ -1,4 +1,4 @@
-"""A page with maps side by side, each with its legend and one scale bar: to print, to export, to keep in the project."""
+"""A page of maps side by side, each with its legend, and one scale bar: to print, to export, to keep in the project."""
 
 from __future__ import annotations
 
