@@ -188,3 +188,68 @@ def test_a_request_to_cancel_made_before_a_resumed_worker_starts_is_heeded(datas
     os.utime(run.events_file, (past, past))
     run.request_cancel()
     assert execute(run) == 3
+
+
+def test_one_model_of_two_basins_is_judged_on_each_and_in_the_mean(dataset, tmp_path):
+    other = write_toy_dataset(tmp_path / "other.nc", rows=5, columns=7, seed=3)
+    run = RunFolder.create(tmp_path, "train", training(dataset, datasets=[str(dataset), str(other)]))
+    assert execute(run) == 0, run.error()
+    mean = json.loads(run.scores_file.read_text())
+    each = [json.loads((run.results / f"basin_{n}" / "scores.json").read_text()) for n in (1, 2)]
+    assert mean["model"]["pooled"]["nse"] == pytest.approx(sum(s["model"]["pooled"]["nse"] for s in each) / 2)
+    assert {s["dataset"] for s in each} == {"toy", "other"}
+    assert all(run.resolve(artifact).exists() for artifact in run.artifacts())
+    assert sum(artifact.kind == "predicted" for artifact in run.artifacts()) == 2
+
+
+def test_finetuning_keeps_the_scalers_and_starts_from_the_weights(dataset, tmp_path):
+    from freshet.core.contracts import FinetuneJob
+    from freshet.core.contracts.model_card import read_card
+
+    first = RunFolder.create(tmp_path, "train", training(dataset))
+    assert execute(first) == 0, first.error()
+    other = write_toy_dataset(tmp_path / "other.nc", seed=9)
+    job = FinetuneJob.from_dict(
+        {
+            "model": str(first.model_file),
+            "datasets": [str(other)],
+            "training": {"epochs": 1, "learning_rate": 1e-8, "threads": 1},
+        }
+    )
+    second = RunFolder.create(tmp_path, "finetune", job)
+    assert execute(second) == 0, second.error()
+    before, after = read_card(first.model_file), read_card(second.model_file)
+    assert after.inputs == before.inputs and after.target == before.target and len(after.datasets) == 2
+    from freshet.core.training.model_file import load_model
+
+    for one, two in zip(load_model(first.model_file)[0].parameters(), load_model(second.model_file)[0].parameters()):
+        assert one.detach().numpy() == pytest.approx(two.detach().numpy(), abs=1e-5)
+
+
+def test_a_search_judges_by_validation_and_leaves_its_best_model(dataset, tmp_path):
+    from freshet.core.contracts import TuneJob
+
+    job = TuneJob.from_dict(
+        {
+            "train": training(dataset, training={"epochs": 1, "threads": 1}).to_dict(),
+            "trials": 3,
+            "space": {"model.hidden": [[2], [4]], "training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
+        }
+    )
+    run = RunFolder.create(tmp_path, "tune", job)
+    assert execute(run) == 0, run.error()
+    rows = (run.results / "trials.csv").read_text().splitlines()
+    assert len(rows) == 4
+    losses = [float(row.split(",")[1]) for row in rows[1:]]
+    best = json.loads((run.results / "best_job.json").read_text())
+    chosen = rows[1 + losses.index(min(losses))]
+    assert str(best["training"]["learning_rate"]) in chosen and run.model_file.exists()
+
+
+@pytest.mark.parametrize("space", [{"training.speed": [1, 2]}, {"window": []}, {"window": {"low": 5, "high": 2}}])
+def test_a_search_space_that_names_nothing_is_refused_before_the_first_trial(dataset, tmp_path, space):
+    from freshet.core.contracts import TuneJob
+
+    job = TuneJob.from_dict({"train": training(dataset).to_dict(), "trials": 1, "space": space})
+    run = RunFolder.create(tmp_path, "tune", job)
+    assert execute(run) == 2 and not (run.path / "trials").exists()
