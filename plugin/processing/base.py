@@ -133,6 +133,7 @@ class JobAlgorithm(QgsProcessingAlgorithm):
     ) -> dict[str, Any]:
         """Start the worker, follow it, hand over its results."""
         try:
+            self._job = self.made_ready(self._job)
             run = self._make_run(values, context)
             feedback.pushInfo(f"Run folder: {run.path}")
             feedback.pushInfo(f"Engine: {self._engine.python} ({self._engine.origin})")
@@ -148,6 +149,10 @@ class JobAlgorithm(QgsProcessingAlgorithm):
         if watch.state is RunState.CANCELLED:
             return {"RUN": str(run.path)}
         return {"RUN": str(run.path), **results_of(run, self.outputs, context)}
+
+    def made_ready(self, job: Config) -> Config:
+        """The job as the engine reads it; overridden where files have to be turned into another form first."""
+        return job
 
     def _make_run(self, values: dict[str, Any], context: QgsProcessingContext) -> RunFolder:
         folder = self.parameterAsString(values, RUN_FOLDER, context) if values.get(RUN_FOLDER) else ""

@@ -20,6 +20,7 @@ from qgis.core import (
 
 from ...core.contracts import ConfigError, DataError, GridConfig, PrepareJob, SourceConfig
 from ..inspection import inspect_source
+from ..mask_file import with_readable_mask
 from ..raster_probe import split_uri
 from .base import JobAlgorithm, existing_file, schema_text
 from .parameters import absolute, entries, entry, finish, read_json
@@ -82,6 +83,10 @@ class PrepareAlgorithm(JobAlgorithm):
         self.addParameter(finish(mask, entry(PrepareJob, "mask").rule.help))
         output = QgsProcessingParameterFileDestination("DATASET", "Dataset", "Dataset (*.nc)")
         self.addParameter(finish(output, entry(PrepareJob, "output").rule.help))
+
+    def made_ready(self, job: PrepareJob) -> PrepareJob:
+        """Polygons of any kind become GeoJSON beside the dataset."""
+        return with_readable_mask(job)
 
     def job(self, values: dict[str, Any], context: QgsProcessingContext) -> PrepareJob:
         """The sources, looked into, and the grid."""

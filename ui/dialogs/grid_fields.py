@@ -146,7 +146,7 @@ class MaskField(QWidget):
         self.combo.setToolTip(rule_of(PrepareJob, "mask").help)
         self.combo.addItem(tr("the target's own cells"), "")
         for layer in mask_layers(project or QgsProject.instance()):
-            self.combo.addItem(layer.name(), layer.source().split("|")[0])
+            self.combo.addItem(layer.name(), layer.source())
         self.combo.addItem(tr("a file ..."), FILE)
         self.file = PathField("freshetNewMaskFile", tr("Polygon or raster file of the basin"))
         self.file.setVisible(False)

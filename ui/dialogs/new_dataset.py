@@ -24,6 +24,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ...core.contracts import ConfigError, EventKind, FreshetError, PrepareJob, RunState
 from ...plugin.inspection import SourceReport
+from ...plugin.mask_file import with_readable_mask
 from ...plugin.runs import Runs
 from ...plugin.settings import data_folder
 from ..text import tr
@@ -96,7 +97,7 @@ class NewDatasetDialog(QDialog):
             self._runs.cancel(self._run)
             return
         try:
-            job = self.job()
+            job = with_readable_mask(self.job())
             run = self._runs.submit("prepare", job, job.name)
         except FreshetError as error:
             self.notice.fail(error)
