@@ -152,3 +152,17 @@ def test_the_dialog_fits_a_small_screen(filled, qgis_app):
     qgis_app.processEvents()
     assert filled.minimumSizeHint().width() <= 1366 and filled.minimumSizeHint().height() <= 740
     assert filled.width() <= 1366 and filled.height() <= 768
+
+
+def test_the_number_of_maps_follows_the_typed_period():
+    from datetime import datetime
+    from types import SimpleNamespace
+
+    from freshet.ui.dialogs.checks import facts
+
+    report = SimpleNamespace(
+        dates=tuple(f"2001-01-{day:02d}" for day in range(1, 31)), step_seconds=86400.0, size=(4, 3), gaps=()
+    )
+    rows = [("rain", "input", report)]
+    assert facts(rows, "rain").startswith("30 maps of 4 x 3")
+    assert facts(rows, "rain", (datetime(2001, 1, 11), datetime(2001, 2, 20))).startswith("20 maps of 4 x 3")

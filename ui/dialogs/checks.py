@@ -12,6 +12,7 @@ from ..timebars import Span
 
 _CALENDARS = dict.fromkeys(("", "gregorian", "proleptic_gregorian"), "standard")
 Row = tuple[str, str, SourceReport]  # name, role, report
+Dates = tuple[Optional[datetime], Optional[datetime]]
 
 
 def coverage(report: SourceReport) -> list[Span]:
@@ -53,15 +54,17 @@ def shared_period(reports: list[SourceReport]) -> Optional[tuple[datetime, datet
     return (first, last) if first <= last else None
 
 
-def facts(rows: list[Row], like: Optional[str]) -> str:
-    """Steps, cells and size of what will be built, before compression."""
+def facts(rows: list[Row], like: Optional[str], typed: Dates = (None, None)) -> str:
+    """Steps, cells and size of what will be built, before compression; ``typed``: dates that cut the period."""
     dated = [report for _, role, report in rows if role != "static" and report.dates]
     model = next((report for name, _, report in rows if name == like), None)
     period = shared_period(dated) if dated else None
     if period is None or model is None:
         return ""
+    first = max(period[0], typed[0] or period[0])
+    last = min(period[1], typed[1] or period[1])
     step = max(report.step_seconds or 86400.0 for report in dated)
-    count = int((period[1] - period[0]).total_seconds() // step) + 1
+    count = max(0, int((last - first).total_seconds() // step) + 1)
     columns, lines = model.size
     megabytes = 4e-6 * columns * lines * (count * len(dated) + len(rows) - len(dated))
     return tr("{count} maps of {columns} x {lines} cells, step {step}, at most {size} MB").format(

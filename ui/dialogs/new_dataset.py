@@ -255,14 +255,15 @@ class NewDatasetDialog(QDialog):
 
     def _check(self, *_: Any) -> None:
         roles = [(self.table.name(i), self.table.role(i), report) for i, report in enumerate(self._reports())]
-        sentences = hints(roles, self.clock.start.moment(), self.clock.end.moment())
+        typed = (self.clock.start.moment(), self.clock.end.moment())
+        sentences = hints(roles, *typed)
         if not roles:
             self.mend.say(tr("Nothing chosen yet: choose Add layers, Add files or Add folder."))
             self.facts.setText("")
             return
         count = tr("To mend ({count})").format(count=len(sentences))
         self.mend.say("\n".join([count, *sentences]) if sentences else "", "warning")
-        self.facts.setText(facts(roles, self.grid.like.currentData()))
+        self.facts.setText(facts(roles, self.grid.like.currentData(), typed))
         try:
             self.job()
         except FreshetError as error:
