@@ -12,15 +12,13 @@ from .training_job import DEVICES, PeriodConfig, check_named
 
 
 @dataclass(frozen=True)
-class PredictJob(Config):
-    """Maps of a saved model for a period, beside the observed ones and their difference where the dataset has the
-    target.
-    """
+class _ModelOnDataset(Config):
+    """A saved model, a dataset, a period."""
 
     model: str = setting(label="Model", help="Saved model file (.safetensors).")
     dataset: str = setting(label="Dataset", help="Prepared dataset (.nc) with the variables that the model needs.")
     period: PeriodConfig = setting(
-        PeriodConfig, label="Period", help="Dates to predict; empty takes the model's test period, else all."
+        PeriodConfig, label="Period", help="Dates to take; empty takes the model's test period, else all."
     )
     device: str = setting("auto", label="Device", help="Where to compute.", choices=DEVICES)
     batch: int = setting(8, label="Batch", help="Windows computed at once.", minimum=1, maximum=4096, advanced=True)
@@ -30,6 +28,13 @@ class PredictJob(Config):
         """A model and a dataset are named."""
         check_named(self.model, "model", "Choose a saved model file (.safetensors)")
         check_named(self.dataset, "dataset", "Choose a prepared dataset (.nc)")
+
+
+@dataclass(frozen=True)
+class PredictJob(_ModelOnDataset):
+    """Maps of a saved model for a period, beside the observed ones and their difference where the dataset has the
+    target.
+    """
 
 
 @dataclass(frozen=True)
@@ -49,22 +54,8 @@ class CompareJob(Config):
 
 
 @dataclass(frozen=True)
-class EvaluateJob(Config):
+class EvaluateJob(_ModelOnDataset):
     """Scores of a saved model over a period, pooled and per cell, beside persistence and climatology."""
-
-    model: str = setting(label="Model", help="Saved model file (.safetensors).")
-    dataset: str = setting(label="Dataset", help="Prepared dataset (.nc) with the target.")
-    period: PeriodConfig = setting(
-        PeriodConfig, label="Period", help="Dates to judge; empty takes the model's test period."
-    )
-    device: str = setting("auto", label="Device", help="Where to compute.", choices=DEVICES)
-    batch: int = setting(8, label="Batch", help="Windows computed at once.", minimum=1, maximum=4096, advanced=True)
-    title: str = setting("", label="Title", help="A name for the run.")
-
-    def check(self) -> None:
-        """A model and a dataset are named."""
-        check_named(self.model, "model", "Choose a saved model file (.safetensors)")
-        check_named(self.dataset, "dataset", "Choose a prepared dataset (.nc)")
 
 
 @dataclass(frozen=True)

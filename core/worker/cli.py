@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, kind in JOBS.items():
-        summary = (kind.__doc__ or "").strip().splitlines()[0]
+        summary = " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
         part = verbs.add_parser(
             verb, help=summary, description=summary, epilog=_keys(kind), formatter_class=argparse.RawTextHelpFormatter
         )
