@@ -21,7 +21,7 @@ WIDTH_PX = 1200
 
 
 def main() -> int:
-    """Scale each picture to the width of a page, in 256 colours; what is missing is named."""
+    """Scale each picture to the width of a page; what is missing is named."""
     target = ROOT / "docs" / "pictures"
     target.mkdir(parents=True, exist_ok=True)
     missing = [source for source in PICTURES.values() if not (ROOT / source).exists()]
@@ -31,8 +31,8 @@ def main() -> int:
     for name, source in PICTURES.items():
         picture = Image.open(ROOT / source).convert("RGB")
         height = round(picture.height * WIDTH_PX / picture.width)
-        small = picture.resize((WIDTH_PX, height), Image.Resampling.LANCZOS)
-        small.quantize(256, dither=Image.Dither.NONE).save(target / name, optimize=True)
+        # All colours are kept: a palette would draw steps into the ramps.
+        picture.resize((WIDTH_PX, height), Image.Resampling.LANCZOS).save(target / name, optimize=True)
     return 0
 
 
