@@ -129,9 +129,18 @@ def cancel() -> dict[str, Any]:
 
 
 def qgis() -> dict[str, Any]:
-    """Gaps of a 20 ms timer in a real QGIS, at rest and beside a training; from click to idle of a cancel."""
+    """Gaps of a 20 ms timer in a real QGIS, at rest and beside a training; from click to idle of a cancel.
+
+    Twice: the demo's training, and one with an epoch, and so two charts to draw, every few seconds.
+    """
+    return {"usual": _in_qgis(1), "short epochs": _in_qgis(40)}
+
+
+def _in_qgis(window_stride: int) -> dict[str, Any]:
+    training = _demo_training()
+    training["training"]["window_stride"] = window_stride
     job = OUT / "train.json"
-    job.write_text(json.dumps(_demo_training()), encoding="utf-8")
+    job.write_text(json.dumps(training), encoding="utf-8")
     environment = {**os.environ, "FRESHET_BENCH_JOB": str(job), "FRESHET_BENCH_OUT": str(OUT / "qgis.json")}
     command = [str(ROOT / "tests/gui/run.sh"), str(ROOT / "scripts/bench_qgis.py"), str(OUT / "gui")]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)

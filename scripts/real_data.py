@@ -1,5 +1,5 @@
-"""The main job on real packs, by the command: ``real_data.py PACK DATA_FOLDER OUT_FOLDER [MINUTES] [SEED]``; PACK is
-moselle or rhine.
+"""The main job on real packs, by the command: ``real_data.py PACK DATA_FOLDER OUT_FOLDER [MINUTES] [SEED] [KEY=VALUE
+...]``; PACK is moselle or rhine.
 
 Prepares, trains, judges on the last 20 % of the time, prints the scores beside persistence and climatology. The packs
 are not part of Freshet.
@@ -111,6 +111,10 @@ def main(arguments: list[str]) -> int:
     minutes = float(arguments[3]) if len(arguments) > 3 else 15.0
     seed = int(arguments[4]) if len(arguments) > 4 else 1
     prepare, train = {"moselle": moselle, "rhine": rhine}[pack](data, out, minutes, seed)
+    for text in arguments[5:]:
+        key, _, value = text.partition("=")
+        group, _, name = key.rpartition(".")
+        (train[group] if group else train)[name] = json.loads(value)
     out.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
     stamp = time.strftime("%Y%m%d-%H%M%S")

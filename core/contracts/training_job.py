@@ -164,7 +164,7 @@ class TrainJob(Config):
     season: bool = setting(
         False,
         label="Season",
-        help="Tell the model the day of the year. Few years are learnt by heart that way: more than ten are wanted.",
+        help="Tell the model the day of the year. With few years a network may learn them by heart.",
     )
     window: int = setting(
         30,
