@@ -4,7 +4,7 @@ Standard library only. This is the one part of the engine that QGIS imports.
 """
 
 from .config import Config, Rule, json_schema, setting
-from .dataset_job import GridConfig, PrepareJob, SourceConfig
+from .dataset_job import GridConfig, PointsConfig, PrepareJob, SourceConfig, TerrainConfig, TerrainJob
 from .errors import Cancelled, ConfigError, DataError, EngineError, FreshetError, ModelFileError, RunError
 from .events import Artifact, Event, EventKind, EventTail
 from .grid import Grid
@@ -35,6 +35,7 @@ __all__ = [
     "ModelConfig",
     "ModelFileError",
     "PeriodConfig",
+    "PointsConfig",
     "PredictJob",
     "PrepareJob",
     "Rule",
@@ -43,6 +44,8 @@ __all__ = [
     "RunState",
     "SourceConfig",
     "SplitConfig",
+    "TerrainConfig",
+    "TerrainJob",
     "TrainJob",
     "TrainingConfig",
     "TuneJob",

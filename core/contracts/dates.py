@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Optional
 
 from .errors import DataError
+from .steps import MONTH, months_of
 
 _SEPARATED = re.compile(
     r"(?<!\d)(\d{4})[-_.](\d{1,2})[-_.](\d{1,2})(?:[T_ .-]?(\d{2})[:_.-]?(\d{2})(?:[:_.-]?(\d{2}))?)?(?!\d)"
@@ -87,15 +88,25 @@ def format_date(moment: datetime) -> str:
 
 
 def step_of(dates: list[datetime]) -> Optional[float]:
-    """The usual distance between sorted dates in seconds (their median), or None for fewer than two."""
+    """The usual distance between sorted dates in seconds (their median), or None for fewer than two. Dates on one day
+    of each month give a step of months (see :mod:`.steps`).
+    """
     if len(dates) < 2:
         return None
     gaps = sorted((later - earlier).total_seconds() for earlier, later in zip(dates, dates[1:]))
-    return gaps[len(gaps) // 2]
+    usual = gaps[len(gaps) // 2]
+    months = round(usual / MONTH)
+    if 28 * 86400 <= usual and abs(usual - months * MONTH) <= 2 * 86400 and len({date.day for date in dates}) == 1:
+        return months * MONTH
+    return usual
 
 
 def format_step(seconds: float) -> str:
-    """A step as a person says it: '1 day', '6 hours', '5 minutes'."""
+    """A step as a person says it: '1 day', '6 hours', '5 minutes', '1 month'."""
+    months = months_of(seconds)
+    if months:
+        count, word = (months // 12, "year") if months % 12 == 0 else (months, "month")
+        return f"{count} {word}" + ("s" if count > 1 else "")
     for size, word in ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second")):
         if seconds >= size and seconds % size == 0:
             count = int(seconds // size)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .config import Config, setting
-from .dataset_job import PrepareJob
+from .dataset_job import PrepareJob, TerrainJob
 from .errors import ConfigError
 from .result_jobs import CompareJob, EvaluateJob, ExplainJob, PredictJob
 from .training_job import DEVICES, FinetuneJob, TrainJob, TuneJob
@@ -25,6 +25,7 @@ class DoctorJob(Config):
 
 JOBS: dict[str, type[Config]] = {
     "prepare": PrepareJob,
+    "terrain": TerrainJob,
     "train": TrainJob,
     "finetune": FinetuneJob,
     "predict": PredictJob,

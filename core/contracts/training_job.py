@@ -43,6 +43,12 @@ class SplitConfig(Config):
         None, label="Validation period", help="Dates of the targets to validate on."
     )
     test: Optional[PeriodConfig] = setting(None, label="Test period", help="Dates of the targets to test on.")
+    validation_sequences: tuple[str, ...] = setting(
+        (), label="Validation sequences", help="Names, or patterns such as test*, of whole sequences to validate on."
+    )
+    test_sequences: tuple[str, ...] = setting(
+        (), label="Test sequences", help="Names, or patterns such as test*, of whole sequences never seen in training."
+    )
 
     def check(self) -> None:
         """Dates for all three or for none; something is left to train on."""

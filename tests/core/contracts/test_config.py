@@ -126,7 +126,7 @@ def test_the_target_may_be_an_input_with_a_lag():
         ({"sources": [{"variable": "dem", "path": "dem.tif", "role": "static"}]}, "No source varies"),
         ({"output": "basin.tif"}, "NetCDF"),
         ({"grid": {"like": "pte"}}, "not among the variables"),
-        ({"grid": {}}, "not defined"),
+        ({"grid": {"crs": "EPSG:3035"}}, "not defined"),
         ({"sources": [{"variable": "1st", "path": "x"}]}, "cannot be the name"),
         ({"sources": [{"variable": "pre", "path": ""}]}, "no source"),
         ({"start": "1990-02-30"}, "not a date"),
@@ -149,7 +149,7 @@ def test_broken_json_is_reported_with_its_place():
 
 
 def test_an_unknown_verb_lists_those_there_are():
-    with pytest.raises(ConfigError, match="prepare, train"):
+    with pytest.raises(ConfigError, match="prepare, terrain, train"):
         job_from_dict("fly", {})
 
 
