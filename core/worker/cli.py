@@ -98,6 +98,8 @@ def absolute_paths(verb: str, values: Any, folder: Path) -> Any:
     for key in ("model", "dataset", "predicted", "observed", "output", "mask"):
         if key in type_hints(JOBS[verb]) and isinstance(done.get(key), str):
             done[key] = _absolute(done[key], folder)
+    if isinstance(done.get("terrain"), dict) and "dem" in done["terrain"]:
+        done["terrain"] = {**done["terrain"], "dem": _absolute(done["terrain"]["dem"], folder)}
     if isinstance(done.get("datasets"), list):
         done["datasets"] = [_absolute(item, folder) for item in done["datasets"]]
     if isinstance(done.get("sources"), list):

@@ -33,6 +33,12 @@ def _prepare(job: Config, run: RunFolder) -> Iterator[Event]:
     yield from prepare(job)
 
 
+def _terrain(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..data.terrain import run as derive_terrain
+
+    yield from derive_terrain(job)
+
+
 def _train(job: Config, run: RunFolder) -> Iterator[Event]:
     from .train import train
 
@@ -83,6 +89,7 @@ def _doctor(job: Config, run: RunFolder) -> Iterator[Event]:
 
 VERBS: dict[str, Callable[[Config, RunFolder], Iterator[Event]]] = {
     "prepare": _prepare,
+    "terrain": _terrain,
     "train": _train,
     "finetune": _finetune,
     "predict": _predict,

@@ -17,9 +17,11 @@ from .algorithms import (
     TuneAlgorithm,
 )
 from .prepare import PrepareAlgorithm
+from .terrain import TerrainAlgorithm
 
 ALGORITHMS = (
     PrepareAlgorithm,
+    TerrainAlgorithm,
     TrainAlgorithm,
     FinetuneAlgorithm,
     PredictAlgorithm,
@@ -31,7 +33,7 @@ ALGORITHMS = (
 
 
 class FreshetProvider(QgsProcessingProvider):
-    """Algorithms freshet:prepare, train, finetune, predict, compare, evaluate, explain, tune."""
+    """Algorithms freshet:prepare, terrain, train, finetune, predict, compare, evaluate, explain, tune."""
 
     def id(self) -> str:
         """The untranslated id, the part before the colon."""

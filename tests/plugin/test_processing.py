@@ -15,12 +15,13 @@ pytest.importorskip("qgis.core", reason="the plugin needs QGIS's own Python")
 from qgis.core import QgsApplication, QgsProcessingContext, QgsProcessingFeedback, QgsProject
 
 from freshet.core.contracts import Artifact, Event, EventKind, RunFolder
+from freshet.core.contracts.dataset_job import TERRAIN_MAPS, TerrainConfig
 from freshet.core.contracts.model_card import CARD_KEY
 from freshet.plugin.processing import base
 from freshet.plugin.processing.outputs import results_of
 from freshet.plugin.processing.provider import FreshetProvider
 
-IDS = {f"freshet:{name}" for name in "prepare train finetune predict compare evaluate explain tune".split()}
+IDS = {f"freshet:{name}" for name in "prepare terrain train finetune predict compare evaluate explain tune".split()}
 TRAIN = {"TARGET": "sm", "INPUTS": "rain", "STATIC": "dem", "WINDOW": 5}
 
 
@@ -228,6 +229,80 @@ def test_prepare_takes_a_grid_of_its_own(provider, context, write_raster):
     }
     grid = _job(provider, "prepare", values, context).grid
     assert (grid.like, grid.crs, grid.resolution, grid.extent) == ("", "EPSG:3035", 500.0, (0.0, 0.0, 1000.0, 2000.0))
+
+
+def _layer(write_raster):
+    maps = np.linspace(0.1, 0.9, 24).reshape(2, 3, 4)
+    return write_raster("rain.tif", maps, dates=("1995-02-01", "1995-02-02"))
+
+
+def test_prepare_derives_terrain_and_takes_the_outlet_in_the_crs_of_the_grid(provider, context, write_raster):
+    dem = write_raster("dem.tif", np.arange(12.0).reshape(3, 4))
+    values = {
+        "INPUT_LAYERS": [_layer(write_raster)],
+        "DEM": dem,
+        "TERRAIN_MAPS": ["slope", "5"],
+        "UPSTREAM_OF": "rain",
+        "OUTLET": "10,52 [EPSG:4326]",
+        "STREAM_KM2": 2.5,
+        "DATASET": "/tmp/x.nc",
+    }
+    terrain = _job(provider, "prepare", values, context).terrain
+    assert (terrain.dem, terrain.maps, terrain.upstream_of) == (dem, ("slope", TERRAIN_MAPS[5]), ("rain",))
+    assert terrain.outlet == (pytest.approx(4321000.0, abs=1.0), pytest.approx(3210000.0, abs=1.0))
+    assert terrain.stream_km2 == 2.5
+    plain = _job(provider, "prepare", {"INPUT_LAYERS": [_layer(write_raster)], "DATASET": "/tmp/x.nc"}, context)
+    assert plain.terrain == TerrainConfig() and plain.sequences == ()
+
+
+def test_prepare_fills_all_sources_but_those_that_say_otherwise(provider, context, write_raster):
+    second = {"variable": "pet", "path": _layer(write_raster), "fill": "climatology", "fill_limit": 9}
+    values = {
+        "INPUT_LAYERS": [_layer(write_raster)],
+        "SOURCES": json.dumps([second]),
+        "FILL": "linear",
+        "FILL_LIMIT": 3,
+        "UNREADABLE": "gap",
+        "DUPLICATES": "mean",
+        "THREADS": 1,
+        "DATASET": "/tmp/x.nc",
+    }
+    job = _job(provider, "prepare", values, context)
+    assert [(s.fill, s.fill_limit, s.unreadable, s.duplicates) for s in job.sources] == [
+        ("linear", 3, "gap", "mean"),
+        ("climatology", 9, "gap", "mean"),
+    ]
+    assert job.threads == 1
+
+
+def test_prepare_takes_sequences_by_their_names(provider, context, write_raster):
+    for name in ("one", "two"):
+        write_raster(f"flood_{name}/depth_1995-02-01.tif", np.arange(12.0).reshape(3, 4) / 7)
+    path = write_raster("x.tif", np.ones((2, 2))).replace("x.tif", "flood_{sequence}")
+    source = {"variable": "depth", "path": path, "role": "target", "quantity": "water_depth", "units": "m"}
+    values = {"SOURCES": json.dumps([source]), "SEQUENCES": "one, two", "DATASET": "/tmp/x.nc"}
+    job = _job(provider, "prepare", values, context)
+    assert job.sequences == ("one", "two") and job.sources[0].path == path
+    assert "no sequences are named" in _sentence(provider, "prepare", {**values, "SEQUENCES": ""}, context)
+    source["path"] = path.replace("flood_", "storm_")
+    assert "no sequence is found" in _sentence(
+        provider, "prepare", {**values, "SOURCES": json.dumps([source])}, context
+    )
+
+
+def test_bad_terrain_is_refused_with_a_sentence(provider, context, write_raster):
+    values = {"INPUT_LAYERS": [_layer(write_raster)], "DATASET": "/tmp/x.nc"}
+    dem = write_raster("dem.tif", np.arange(12.0).reshape(3, 4))
+    cases = [
+        ({"DEM": "/none.tif"}, "elevation model cannot be opened"),
+        ({"TERRAIN_MAPS": ["slope"]}, "need an elevation model"),
+        ({"DEM": dem, "TERRAIN_MAPS": "steepness"}, "no terrain map 'steepness'"),
+        ({"DEM": dem, "UPSTREAM_OF": "snow"}, "upstream mean of 'snow'"),
+        ({"OUTLET": "10,52 [EPSG:4326]"}, "need an elevation model"),
+        ({"FILL": "wish"}, "one of none, linear"),
+    ]
+    for changes, word in cases:
+        assert word in _sentence(provider, "prepare", {**values, **changes}, context), changes
 
 
 @pytest.fixture
