@@ -1,89 +1,124 @@
-"""Sources: what maps are read from. One file a kind, one registry, one look (:class:`Source`).
+"""Sources: what maps and series are read from. One file a kind, one registry, one look (:class:`Source`).
 
 A new kind is one file with a subclass of :class:`Source` and one line in :data:`KINDS`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 from ...contracts.dataset_job import SourceConfig
-from .base import SUPPORTED_CALENDARS, Source, say_date
+from .base import NETCDF_LOCK, MapSource, Source, UnreadableError, Window, say_date, subgrid, whole, window_of
+from .calendars import SUPPORTED_CALENDARS
 from .folder import FolderSource
-from .netcdf import NetcdfSource, map_variables, open_netcdf
-from .paths import SourcePath, parse_source, require
+from .grib import GribSource
+from .listing import is_zarr, look_into
+from .netcdf import NetcdfSource, ZarrSource
+from .overview import source_overview as _overview
+from .paths import GRIB_SUFFIXES, SourcePath, parse_source, require, stack_member
+from .pcraster import PcrasterSource
 from .raster import RasterSource
 
 __all__ = [
     "KINDS",
+    "NETCDF_LOCK",
     "SUPPORTED_CALENDARS",
     "Kind",
+    "MapSource",
     "Source",
     "SourcePath",
+    "UnreadableError",
+    "Window",
+    "kind_of",
     "open_source",
     "parse_source",
     "say_date",
     "source_overview",
+    "subgrid",
+    "whole",
+    "window_of",
 ]
+
+_HDF5, _NETCDF3, _GRIB = b"\x89HDF", b"CDF", b"GRIB"
 
 
 class Kind(NamedTuple):
-    """A kind of source: its name, whether it takes a path, and how it is opened."""
+    """A kind of source: its name, whether it takes a path (told the kind of most files, where it is a folder or a
+    pattern), and how it is opened.
+    """
 
     name: str
-    accepts: Callable[[SourcePath], bool]
+    accepts: Callable[[SourceConfig, SourcePath, str], bool]
     open: Callable[[SourceConfig, SourcePath], Source]
+
+
+def _open_table(config: SourceConfig, place: SourcePath) -> Source:
+    from .table import TableSource
+
+    return TableSource(config, place)
+
+
+def _is_table(config: SourceConfig, place: SourcePath, inside: str) -> bool:
+    if place.gdal or inside:
+        return False
+    from .table_content import is_table_file
+
+    return is_table_file(config.path)
+
+
+def _is_netcdf(config: SourceConfig, place: SourcePath, inside: str) -> bool:
+    return inside == "netcdf" or not inside and (place.is_netcdf or place.starts.startswith((_HDF5, _NETCDF3)))
+
+
+def _is_grib(config: SourceConfig, place: SourcePath, inside: str) -> bool:
+    return inside == "grib" or not inside and (place.suffix in GRIB_SUFFIXES or place.starts.startswith(_GRIB))
+
+
+def _is_stack(config: SourceConfig, place: SourcePath, inside: str) -> bool:
+    single = config.role != "static" and not place.gdal and stack_member(place.file.name) is not None
+    return inside == "pcraster" or not inside and single
 
 
 # The first that accepts a path opens it.
 KINDS: tuple[Kind, ...] = (
-    Kind("folder", lambda place: not place.gdal and place.file.is_dir(), FolderSource),
-    Kind("netcdf", lambda place: place.is_netcdf, NetcdfSource),
-    Kind("raster", lambda place: True, RasterSource),
+    Kind("zarr", lambda config, place, inside: inside == "zarr", ZarrSource),
+    Kind("table", _is_table, _open_table),
+    Kind("netcdf", _is_netcdf, NetcdfSource),
+    Kind("grib", _is_grib, GribSource),
+    Kind("pcraster", _is_stack, PcrasterSource),
+    Kind("folder", lambda config, place, inside: bool(inside), FolderSource),
+    Kind("raster", lambda config, place, inside: True, RasterSource),
 )
+
+
+def kind_of(config: SourceConfig, place: SourcePath) -> Kind:
+    """The kind that opens a place."""
+    inside = _inside(place)
+    return next(kind for kind in KINDS if kind.accepts(config, place, inside))
 
 
 def open_source(config: SourceConfig) -> Source:
     """Open the source of a variable: dates and grid are read, no values yet. Close it, or use it in ``with``.
 
-    Raises :class:`DataError` where the file is missing or unreadable, has no dates, no CRS, no regular grid or no
-    such variable.
+    Raises :class:`DataError` where the file is missing or unreadable, has no dates, no CRS, no usable grid or no such
+    variable.
     """
     place = parse_source(config.path)
     require(place, config.variable)
-    kind = next(kind for kind in KINDS if kind.accepts(place))
-    return kind.open(config, place)
+    return kind_of(config, place).open(config, place)
 
 
-def source_overview(path: str, layer: str = "", role: str = "input") -> dict[str, Any]:
-    """What a path holds, as plain values: kind, variables (NetCDF), grid, dates, step, unit. Raises as
-    :func:`open_source`.
-    """
-    place = parse_source(path)
-    require(place, path)
-    overview: dict[str, Any] = {"path": place.path, "layer": layer or place.layer, "variables": []}
-    if place.is_netcdf:
-        handle = open_netcdf(place.path, path)
-        overview["variables"] = map_variables(handle)
-        handle.close()
-        if not overview["layer"] and len(overview["variables"]) != 1:
-            return {**overview, "kind": "netcdf"}
-    with open_source(SourceConfig(variable="source", path=path, layer=layer, role=role)) as source:
-        grid = source.grid
-        overview.update(
-            kind=source.kind,
-            crs=grid.crs,
-            columns=grid.columns,
-            rows=grid.rows,
-            cell_x=grid.cell_x,
-            cell_y=grid.cell_y,
-            extent=list(grid.extent),
-            units=source.units,
-            calendar=source.calendar,
-            steps=len(source.times),
-            step_seconds=source.step_seconds,
-            notes=list(source.notes),
-            start=say_date(source.times[0]) if len(source.times) else "",
-            end=say_date(source.times[-1]) if len(source.times) else "",
-        )
-    return overview
+def source_overview(path: str, layer: str = "", role: str = "input") -> dict:
+    """What a path holds, as plain values, see :func:`overview.source_overview`."""
+    return _overview(path, layer, role, open_source, kind_of)
+
+
+def _inside(place: SourcePath) -> str:
+    """The kind of most files of a folder or pattern, "empty" where it has none; empty for a file."""
+    if place.gdal or place.path.startswith("/vsi") or place.file.is_file():
+        return ""
+    if place.file.is_dir() and is_zarr(place.file):
+        return "zarr"
+    if place.file.is_dir() or place.is_pattern or place.is_stack_prefix:
+        return look_into(place).kind or "empty"
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,14 +11,26 @@ from typing import Optional
 
 import numpy as np
 
-from ...contracts.config import Config
 from ...contracts.dataset_job import SourceConfig
-from ...contracts.dates import format_date
+from ...contracts.dates import format_date, parse_date
 from ...contracts.errors import DataError
 from ...contracts.grid import Grid
+from ...contracts.steps import advance, months_of
+from .calendars import lacking_days
+from .stamps import Stamps, missing_between, put_in_order
 
 FILL_LIMIT = 1e20
-SUPPORTED_CALENDARS = ("standard",)
+
+# The HDF5 library under netCDF4 is not thread-safe: whoever reads or writes NetCDF through it holds this lock.
+NETCDF_LOCK = threading.RLock()
+
+
+class UnreadableError(DataError):
+    """A file that is broken or cannot be opened; with ``config.unreadable`` "gap" its maps are missing instead."""
+
+    def to_dict(self) -> dict[str, str]:
+        """As a :class:`DataError`, which is what others know."""
+        return {**super().to_dict(), "kind": DataError.__name__}
 
 
 @dataclass(frozen=True)
@@ -31,25 +44,31 @@ class Window:
 
 
 class Source(abc.ABC):
-    """One open variable of a job. A context manager.
+    """One open variable of a job, rebuilt anywhere from its configuration. A context manager.
 
     Attributes
     ----------
     config : SourceConfig
     kind : str
-        "folder", "raster" or "netcdf".
-    grid : Grid
-        North-up grid of the maps that :meth:`read` gives; :meth:`crop` narrows it.
+        "folder", "raster", "netcdf", "zarr", "grib", "pcraster" or "table".
+    grid : Grid or None
+        North-up grid of the maps that :meth:`read` gives; None for a source of points.
     times : ndarray of datetime64[s], (N,)
-        Start of each map's step, strictly rising; empty for a static map or an unsupported calendar.
+        Start of each map's step, strictly rising, as dates of the standard calendar; empty for a static map.
     step_seconds : float
-        Usual distance of the maps; 0 for a static map.
+        Usual distance of the maps, multiples of ``steps.MONTH`` for calendar months; 0 for a static map.
     calendar : str
-        CF name; "standard" for everything that is dated as people date.
+        CF name of the calendar as found; "standard" for everything that is dated as people date.
     units : str
         The source's own unit, empty where it does not say.
-    notes : list of str
-        Guesses and repairs made while opening, as sentences.
+    notes, warnings : list of str
+        Guesses and repairs made while opening, and doubts, as sentences.
+    lacking : ndarray of datetime64[s]
+        Steps within the record that the source's calendar does not have, such as 29 February; not in ``times``.
+    doubled : ndarray of datetime64[s]
+        Dates that occurred more than once.
+    missing_count, missing : int, ndarray of datetime64[s]
+        How many steps within the record have no map, and the first thousand of them; ``lacking`` ones do not count.
     """
 
     kind = ""
@@ -57,14 +76,17 @@ class Source(abc.ABC):
     def __init__(self, config: SourceConfig) -> None:
         self.config = config
         self.name = config.variable
-        self.grid: Grid
-        self.full_grid: Grid
+        self.grid: Optional[Grid] = None
         self.times = np.empty(0, dtype="datetime64[s]")
+        self.lacking = np.empty(0, dtype="datetime64[s]")
+        self.doubled = np.empty(0, dtype="datetime64[s]")
+        self.missing = np.empty(0, dtype="datetime64[s]")
+        self.missing_count = 0
         self.step_seconds = 0.0
         self.calendar = "standard"
         self.units = ""
         self.notes: list[str] = []
-        self.window: Optional[Window] = None
+        self.warnings: list[str] = []
 
     @property
     def static(self) -> bool:
@@ -72,41 +94,21 @@ class Source(abc.ABC):
         return self.config.role == "static"
 
     @abc.abstractmethod
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Maps ``start`` to ``stop`` (exclusive) in the order of ``times``: float32 (n, rows, columns) of ``grid``,
-        NaN where missing.
+    def read(self, start: int, stop: int, window: Optional[Window] = None) -> np.ndarray:
+        """Maps ``start`` to ``stop`` (exclusive) in the order of ``times``: float32 (n, rows, columns) of ``grid`` or
+        of ``window`` in it, NaN where missing. May be called from several threads at once.
         """
+
+    @abc.abstractmethod
+    def files(self) -> list[str]:
+        """Every file that is read, for the provenance."""
 
     def verify(self) -> Iterator[int]:
         """Look at every file before anything is computed; yields how many are done. Raises :class:`DataError` that
-        names the file.
+        names the file. With ``config.unreadable`` "gap" a file that cannot be read becomes a warning that names file
+        and date; its map reads as missing everywhere.
         """
         return iter(())
-
-    def crop(self, extent: tuple[float, float, float, float], margin: int = 4) -> None:
-        """Read only the cells within ``extent`` (west, south, east, north in the CRS of ``grid``) and ``margin``
-        cells around it.
-
-        Call once. Raises ValueError where the extent lies outside.
-        """
-        grid = self.full_grid
-        west, south, east, north = extent
-        first_column = max(0, int(np.floor((west - grid.west) / grid.cell_x)) - margin)
-        last_column = min(grid.columns, int(np.ceil((east - grid.west) / grid.cell_x)) + margin)
-        first_row = max(0, int(np.floor((grid.north - north) / grid.cell_y)) - margin)
-        last_row = min(grid.rows, int(np.ceil((grid.north - south) / grid.cell_y)) + margin)
-        if last_column <= first_column or last_row <= first_row:
-            raise ValueError("the extent lies outside the source")
-        self.window = Window(first_row, first_column, last_row - first_row, last_column - first_column)
-        self.grid = Grid(
-            grid.crs,
-            grid.west + first_column * grid.cell_x,
-            grid.north - first_row * grid.cell_y,
-            grid.cell_x,
-            grid.cell_y,
-            self.window.columns,
-            self.window.rows,
-        )
 
     def close(self) -> None:
         """Close what is open. Folders open nothing for long."""
@@ -118,26 +120,74 @@ class Source(abc.ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _set_grid(self, grid: Grid) -> None:
-        self.full_grid = self.grid = grid
-        self.window = Window(0, 0, grid.rows, grid.columns)
 
-    def _set_times(self, times: np.ndarray, labels: list[str]) -> np.ndarray:
-        """Take dates over, sorted; gives the order. ``labels`` name where each date comes from, for errors."""
-        order = np.argsort(times, kind="stable")
-        times = np.asarray(times)[order].astype("datetime64[s]")
-        twice = np.flatnonzero(np.diff(times.astype(np.int64)) == 0)
-        if len(twice):
-            first, second = labels[order[twice[0]]], labels[order[twice[0] + 1]]
-            raise DataError(
-                f"'{self.name}': the date {say_date(times[twice[0]])} occurs twice",
-                expected="one map a date",
-                got=f"{first} and {second}",
-                remedy="Remove one of the two, or keep each variable in a folder of its own",
-            )
-        self.times = times
-        self.step_seconds = _step(times, self.config)
-        return order
+class MapSource(Source):
+    """A source of maps. A subclass sets ``grid``, hands its dates to :meth:`_set_times` and reads in
+    :meth:`_read_maps`, by the numbers under which it found them.
+    """
+
+    def __init__(self, config: SourceConfig) -> None:
+        super().__init__(config)
+        self._stamps: Optional[Stamps] = None
+
+    def read(self, start: int, stop: int, window: Optional[Window] = None) -> np.ndarray:
+        """See :class:`Source`. Where a date is doubled and ``config.duplicates`` is "mean", its maps are averaged."""
+        window = window or whole(self.grid)
+        if self._stamps is None:
+            return self._read_maps(np.zeros(1, dtype=np.int64), window)
+        chosen, first = self._stamps.chosen(start, stop)
+        if not len(chosen):
+            return np.empty((0, window.rows, window.columns), dtype=np.float32)
+        maps = self._read_maps(chosen, window)
+        return maps if len(chosen) == stop - start else _means(maps, first)
+
+    @abc.abstractmethod
+    def _read_maps(self, numbers: np.ndarray, window: Window) -> np.ndarray:
+        """The maps with these numbers (n > 0, any order): a new float32 array (n, window.rows, window.columns)."""
+
+    def _set_times(self, times: np.ndarray, labels: list[str], precision_seconds: float = 0.0) -> None:
+        """Take over the dates of maps 0 .. n-1. ``labels`` name where each comes from, for errors;
+        ``precision_seconds`` is how far the file's number type lets a date be off.
+        """
+        stamps = put_in_order(times, labels, self.config, precision_seconds)
+        self._stamps = stamps
+        self.times, self.step_seconds = stamps.times, stamps.step_seconds
+        self.doubled = stamps.doubled
+        self.notes += stamps.notes
+        self.lacking = lacking_days(self.calendar, self.times, self.step_seconds)
+        self.missing_count, self.missing = missing_between(self.times, self.step_seconds, self.lacking)
+
+
+def whole(grid: Grid) -> Window:
+    """The window that holds the whole grid."""
+    return Window(0, 0, grid.rows, grid.columns)
+
+
+def window_of(grid: Grid, extent: tuple[float, float, float, float], margin: int = 4) -> Window:
+    """Cells of ``grid`` within ``extent`` (west, south, east, north in its CRS) and ``margin`` cells around it, clipped
+    to the grid. Raises ValueError where the extent lies outside.
+    """
+    west, south, east, north = extent
+    first_column = max(0, int(np.floor((west - grid.west) / grid.cell_x)) - margin)
+    last_column = min(grid.columns, int(np.ceil((east - grid.west) / grid.cell_x)) + margin)
+    first_row = max(0, int(np.floor((grid.north - north) / grid.cell_y)) - margin)
+    last_row = min(grid.rows, int(np.ceil((grid.north - south) / grid.cell_y)) + margin)
+    if last_column <= first_column or last_row <= first_row:
+        raise ValueError("the extent lies outside the source")
+    return Window(first_row, first_column, last_row - first_row, last_column - first_column)
+
+
+def subgrid(grid: Grid, window: Window) -> Grid:
+    """The grid of the window alone."""
+    return Grid(
+        grid.crs,
+        grid.west + window.column * grid.cell_x,
+        grid.north - window.row * grid.cell_y,
+        grid.cell_x,
+        grid.cell_y,
+        window.columns,
+        window.rows,
+    )
 
 
 def say_date(moment: np.datetime64) -> str:
@@ -145,28 +195,26 @@ def say_date(moment: np.datetime64) -> str:
     return format_date(moment.astype("datetime64[s]").astype(datetime))
 
 
-def clean(values: np.ndarray, config: SourceConfig) -> np.ndarray:
-    """float32 copy with NaN for NaN, infinity, fills of 1e20 and above, and ``config.nodata``. Declared nodata is the
-    reader's part.
-    """
-    values = np.ma.filled(np.ma.asarray(values).astype(np.float64 if values.dtype.itemsize > 4 else np.float32), np.nan)
-    missing = ~(np.abs(values) < FILL_LIMIT)
-    if config.nodata is not None:
-        missing |= values == values.dtype.type(config.nodata)
-    cleaned = values.astype(np.float32)
-    cleaned[missing] = np.nan
-    return cleaned
+def mark_missing(values: np.ndarray, nodata: Optional[float]) -> None:
+    """Set infinity, fills of 1e20 and above and ``nodata`` to NaN, in place; ``values`` is float32."""
+    missing = np.abs(values) < FILL_LIMIT
+    np.logical_not(missing, out=missing)
+    if nodata is not None and abs(nodata) < FILL_LIMIT:
+        missing |= values == np.float32(nodata)
+    np.copyto(values, np.float32(np.nan), where=missing)
 
 
 def counted_times(config: SourceConfig, count: int) -> Optional[np.ndarray]:
     """Dates from the job's first date and step, for a source without dates of its own; None where the job does not
     give both.
     """
-    from ...contracts.dates import parse_date
-
     if not config.start or config.step_hours is None:
         return None
-    start = np.datetime64(parse_date(config.start, f"'{config.variable}': the first date"), "s")
+    begin = parse_date(config.start, f"'{config.variable}': the first date")
+    if months_of(config.step_hours * 3600.0):
+        dates = [advance(begin, number, config.step_hours * 3600.0) for number in range(count)]
+        return np.array(dates, dtype="datetime64[s]")
+    start = np.datetime64(begin, "s")
     return start + np.round(np.arange(count) * config.step_hours * 3600.0).astype("timedelta64[s]")
 
 
@@ -180,30 +228,11 @@ def no_crs(name: str, path: str) -> DataError:
     )
 
 
-def _step(times: np.ndarray, config: Config) -> float:
-    """Step of regular dates with or without gaps; :class:`DataError` for irregular ones or a single date without a
-    step.
-    """
-    name = config.variable
-    if len(times) == 1:
-        if config.step_hours is None:
-            raise DataError(
-                f"'{name}' has only one date, {say_date(times[0])}",
-                expected="at least two dates, so that the step is known",
-                remedy="Choose more maps, or give the step; a map that does not change in time takes the role 'static'",
-            )
-        return config.step_hours * 3600.0
-    seconds = times.astype(np.int64)
-    gaps = np.diff(seconds)
-    usual, least = int(np.sort(gaps)[len(gaps) // 2]), int(gaps.min())
-    if not np.any(gaps % usual):
-        return float(usual)
-    if not np.any(gaps % least) and np.mean(gaps == least) >= 1 / 3:
-        return float(least)
-    odd = int(np.flatnonzero(gaps % usual)[0])
-    raise DataError(
-        f"'{name}': the dates do not follow one regular step",
-        expected=f"a multiple of the usual step, {usual / 3600:g} hours, between two dates",
-        got=f"{say_date(times[odd])} followed by {say_date(times[odd + 1])}",
-        remedy="Use a series with a fixed step in hours or days; months and years are not steps",
-    )
+def _means(maps: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Mean of maps first[i] .. first[i + 1] - 1, over those that are present."""
+    present = np.isfinite(maps)
+    count = np.add.reduceat(present, first[:-1], axis=0, dtype=np.int64)
+    total = np.add.reduceat(np.where(present, maps, 0.0), first[:-1], axis=0, dtype=np.float64)
+    out = np.full(total.shape, np.nan, dtype=np.float32)
+    np.divide(total, count, out=out, where=count > 0, casting="same_kind")
+    return out

@@ -1,301 +1,267 @@
-"""NetCDF variables with CF time and coordinates, in any order of dimensions."""
+"""Sources of arrays: NetCDF files (also HDF5) and Zarr stores, one or many that follow each other in time."""
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
 from ...contracts.dataset_job import SourceConfig
+from ...contracts.dates import find_dates
 from ...contracts.errors import DataError
-from ...contracts.grid import Grid
-from .base import SUPPORTED_CALENDARS, Source, clean, counted_times, no_crs
+from .array_pieces import FileCache, Piece, choose_variable, file_label, make_piece, read_piece
+from .arrays import ArrayFile, open_netcdf, open_zarr
+from .axes import map_variables, split_layer
+from .base import NETCDF_LOCK, MapSource, UnreadableError, Window, counted_times
+from .listing import Listing, empty_folder, is_zarr, look_into
 from .paths import SourcePath
-
-_CALENDARS = {
-    "": "standard",
-    "gregorian": "standard",
-    "proleptic_gregorian": "standard",
-    "365_day": "noleap",
-    "366_day": "all_leap",
-}
-_AXES = {
-    "T": ({"time"}, {"time", "t", "valid_time", "date", "datetime"}),
-    "Y": (
-        {"latitude", "projection_y_coordinate", "grid_latitude"},
-        {"y", "lat", "latitude", "northing", "north", "rlat", "yc", "nav_lat"},
-    ),
-    "X": (
-        {"longitude", "projection_x_coordinate", "grid_longitude"},
-        {"x", "lon", "longitude", "easting", "east", "rlon", "xc", "nav_lon"},
-    ),
-}
-_DEGREES = ("degree", "degrees")
+from .raster_file import alike, say_grid
+from .side_dates import dates_by_table
 
 
-class NetcdfSource(Source):
-    """One variable of a NetCDF file."""
+class NetcdfSource(MapSource):
+    """One variable of a NetCDF file, or of a folder or pattern of them, in any order of dimensions.
+
+    ``config.layer`` names the variable, with ``/group/`` where it lies in one and ``[level=500]`` where it has further
+    dimensions.
+    """
 
     kind = "netcdf"
+    opener: Callable[[str, str], ArrayFile] = staticmethod(open_netcdf)
 
     def __init__(self, config: SourceConfig, place: SourcePath) -> None:
         super().__init__(config)
-        self._place = place
-        self._handle = open_netcdf(place.path, self.name)
+        self._layer = config.layer or place.layer
+        self._listing, paths = self._paths(place)
+        self._cache = FileCache(self.opener, self.name, NETCDF_LOCK if self.kind == "netcdf" else None)
+        self._pieces: list[Piece] = []
         try:
-            self._variable = self._handle[self._choose(config.layer or place.layer)]
-            self.units = str(getattr(self._variable, "units", "")).strip()
-            self._find_axes()
-            self._set_grid(self._read_grid())
-            self._read_times()
+            self._look_at(paths)
+            first = self._pieces[0]
+            self.grid, self.units = first.places.grid, first.units
+            self.notes += [*first.places.notes, *first.notes]
+            self.warnings += first.places.warnings
+            if self.static:
+                self._check_static()
+            else:
+                self._date()
         except DataError:
-            self._handle.close()
+            self._cache.close()
             raise
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """See :class:`Source`. Packed values are unpacked; NetCDF files are read by one thread."""
-        if self._time is None:
-            return self._read_block(None)
-        raw = self._order[start:stop]
-        first, last = int(raw.min()), int(raw.max()) + 1
-        return self._read_block(slice(first, last))[raw - first]
+    def files(self) -> list[str]:
+        """See :class:`Source`."""
+        return [piece.path for piece in self._pieces]
+
+    def verify(self) -> Iterator[int]:
+        """All files were opened for their dates; nothing is left to look at."""
+        yield len(self._pieces)
 
     def close(self) -> None:
-        """Close the file."""
-        self._handle.close()
+        """Close the files."""
+        self._cache.close()
 
-    def _read_block(self, steps: Optional[slice]) -> np.ndarray:
-        window = self.window
-        rows = slice(window.row, window.row + window.rows)
-        if self._south_up:
-            rows = slice(self.full_grid.rows - rows.stop, self.full_grid.rows - rows.start)
-        columns = self._columns[window.column : window.column + window.columns]
-        low, high = int(columns.min()), int(columns.max()) + 1
-        pick = {self._time: steps, self._y: rows, self._x: slice(low, high)}
-        names = self._variable.dimensions
-        try:
-            raw = self._variable[tuple(pick.get(name, 0) for name in names)]
-        except (OSError, RuntimeError) as error:
-            raise _unreadable(self._place.path, self.name, error) from error
-        kept = [name for name in names if name in pick]
-        values = np.ma.asarray(raw).transpose(
-            [kept.index(name) for name in (self._time, self._y, self._x) if name in kept]
-        )
-        values = clean(values if self._time else values[None], self.config)
-        values = values[:, ::-1] if self._south_up else values
-        return values[:, :, columns - low]
-
-    def _choose(self, wanted: str) -> str:
-        there = map_variables(self._handle)
-        if wanted in there or (not wanted and len(there) == 1):
-            return wanted or there[0]
-        raise DataError(
-            f"'{self.name}': the file has no variable '{wanted}'"
-            if wanted
-            else f"'{self.name}': the file holds several variables, or none",
-            expected=", ".join(there) or "a variable with two dimensions in space",
-            got=self._place.path,
-            remedy="Choose one of these as 'variable in the file'" if there else "Choose another file",
-        )
-
-    def _find_axes(self) -> None:
-        names = self._variable.dimensions
-        found = {axis: next((n for n in names if _is_axis(self._handle, n, axis)), None) for axis in "TYX"}
-        spare = [name for name in names if name not in found.values()]
-        if found["T"] is None and len(spare) == 1 and len(names) == 3 and not self.static:
-            found["T"] = spare.pop()
-        if found["Y"] is None or found["X"] is None:
-            raise DataError(
-                f"'{self.name}': the variable lies on no regular grid that Freshet recognises",
-                expected="one-dimensional coordinates x and y, or longitude and latitude",
-                got=f"dimensions {', '.join(names)}",
-                remedy="Regrid the file first, for example with cdo remapbil",
-            )
-        long = [name for name in spare if len(self._handle.dimensions[name]) > 1]
-        if long:
-            raise DataError(
-                f"'{self.name}': the variable has a further dimension",
-                expected="time, y and x",
-                got=f"{long[0]} of length {len(self._handle.dimensions[long[0]])}",
-                remedy="Save the level or member that you want as a file of its own",
-            )
-        self._time, self._y, self._x = found["T"], found["Y"], found["X"]
-
-    def _read_grid(self) -> Grid:
-        xs, ys = (_coordinate(self._handle, name, self.name) for name in (self._x, self._y))
-        crs, degrees = _crs(self._handle, self._variable, self._place.path, self._y)
-        crs = crs or self.config.crs
-        if not crs:
-            raise no_crs(self.name, self._place.path)
-        if degrees and xs.max() > 180.0 + 1e-6:
-            xs = np.where(xs >= 180.0, xs - 360.0, xs)
-        if degrees == "assumed":
-            self.notes.append(f"'{self.name}': the file names no CRS; its degrees are taken as WGS 84 (EPSG:4326).")
-        self._columns = np.argsort(xs, kind="stable")
-        self._south_up = bool(ys[-1] > ys[0])
-        cell_x, cell_y = (_spacing(values, self.name) for values in (xs[self._columns], np.sort(ys)))
-        return Grid(crs, float(xs.min() - cell_x / 2), float(ys.max() + cell_y / 2), cell_x, cell_y, len(xs), len(ys))
-
-    def _read_times(self) -> None:
-        count = len(self._handle.dimensions[self._time]) if self._time else 0
+    def _read_maps(self, numbers: np.ndarray, window: Window) -> np.ndarray:
         if self.static:
-            if count > 1:
-                raise DataError(
-                    f"'{self.name}' varies in time and cannot be a static map",
-                    got=f"{count} steps in {self._place.path}",
-                    remedy="Give it the role 'input', or choose a variable without time",
-                )
-            self._order = np.zeros(1, dtype=int)
-            return
-        times = self._cf_times()
-        if times is None:
-            times = counted_times(self.config, count) if count else None
-        if times is None:
-            raise DataError(
-                f"'{self.name}': the variable has no dates",
-                expected="a time coordinate ('days since ...'), or the first date and the step",
-                got=self._place.path,
-                remedy="Give the first date and the step; a map that does not change takes the role 'static'",
-            )
-        if self.calendar in SUPPORTED_CALENDARS:
-            self._order = self._set_times(times, [f"step {index + 1}" for index in range(count)])
+            return self._read_piece(self._pieces[0], np.zeros(1, dtype=np.int64), window)
+        out = np.empty((len(numbers), window.rows, window.columns), dtype=np.float32)
+        for index in np.unique(self._piece_of[numbers]):
+            here = np.flatnonzero(self._piece_of[numbers] == index)
+            out[here] = self._read_piece(self._pieces[index], self._step_of[numbers[here]], window)
+        return out
 
-    def _cf_times(self) -> Optional[np.ndarray]:
-        variable = self._handle.variables.get(self._time or "")
-        units = str(getattr(variable, "units", ""))
-        if " since " not in units:
-            return None
-        calendar = str(getattr(variable, "calendar", "")).lower()
-        self.calendar = _CALENDARS.get(calendar, calendar)
-        values = np.ma.filled(variable[:].astype(np.float64), np.nan)
-        bounds = self._handle.variables.get(str(getattr(variable, "bounds", "")))
-        if bounds is not None and bounds.ndim == 2:
-            starts = np.ma.filled(bounds[:, 0].astype(np.float64), np.nan)
-            if np.all(np.isfinite(starts)) and np.any(starts != values):
-                self.notes.append(f"'{self.name}': steps begin where their time bounds begin.")
-                values = starts
-        return (
-            _decode(values, units, calendar or "standard", self.name)
-            if self.calendar in SUPPORTED_CALENDARS
-            else values
-        )
+    def _read_piece(self, piece: Piece, steps: np.ndarray, window: Window) -> np.ndarray:
+        try:
+            return self._cache.read(piece.path, lambda file: read_piece(file, piece, steps, window, self.config))
+        except UnreadableError:
+            if self.config.unreadable != "gap":
+                raise
+            return np.full((len(steps), window.rows, window.columns), np.nan, dtype=np.float32)
 
+    def _paths(self, place: SourcePath) -> tuple[Optional[Listing], list[str]]:
+        if not place.is_pattern and (not place.file.is_dir() or is_zarr(place.file)):
+            return None, [place.path]
+        listing = look_into(place)
+        paths = [str(path) for path in listing.chosen(self.kind)]
+        if not paths:
+            raise empty_folder(listing, self.name)
+        self.notes += listing.others_said(self.name)
+        return listing, paths
 
-def open_netcdf(path: str, name: str) -> Any:
-    """Open a NetCDF file for reading; :class:`DataError` where that fails."""
-    import netCDF4
-
-    try:
-        return netCDF4.Dataset(path, "r")
-    except (OSError, RuntimeError) as error:
-        raise _unreadable(path, name, error) from error
-
-
-def map_variables(handle: Any) -> list[str]:
-    """Names of the variables that hold maps: at least two dimensions, not coordinates or bounds."""
-    bounds = {str(getattr(variable, "bounds", "")) for variable in handle.variables.values()}
-    listed = {
-        name for variable in handle.variables.values() for name in str(getattr(variable, "coordinates", "")).split()
-    }
-    places = listed | bounds | _AXES["X"][1] | _AXES["Y"][1]
-    return [
-        name for name, variable in handle.variables.items()
-        if variable.ndim >= 2 and name not in places and variable.dtype != str and variable.dtype.kind in "iuf"
-    ]  # fmt: skip
-
-
-def _is_axis(handle: Any, dimension: str, axis: str) -> bool:
-    standard, names = _AXES[axis]
-    variable = handle.variables.get(dimension)
-    if variable is None or variable.ndim != 1:
-        return variable is None and axis == "T" and dimension.lower() in names
-    if str(getattr(variable, "axis", "")).upper() in _AXES:
-        return str(variable.axis).upper() == axis
-    units = str(getattr(variable, "units", "")).lower()
-    by_units = {"T": " since " in units, "Y": units.startswith("degrees_n"), "X": units.startswith("degrees_e")}[axis]
-    return by_units or str(getattr(variable, "standard_name", "")) in standard or dimension.lower() in names
-
-
-def _coordinate(handle: Any, dimension: str, name: str) -> np.ndarray:
-    values = np.ma.filled(handle.variables[dimension][:].astype(np.float64), np.nan)
-    if len(values) < 2 or not np.all(np.isfinite(values)):
-        raise DataError(
-            f"'{name}': the coordinate '{dimension}' is not complete",
-            expected="at least two finite values",
-            remedy="Mend the file",
-        )
-    return values
-
-
-def _spacing(values: np.ndarray, name: str) -> float:
-    gaps = np.diff(values)
-    step = float((values[-1] - values[0]) / (len(values) - 1))
-    if step <= 0 or np.max(np.abs(gaps - step)) > 0.02 * step:
-        raise DataError(
-            f"'{name}': the coordinates are not evenly spaced",
-            expected=f"steps of {step:g}",
-            got=f"steps from {gaps.min():g} to {gaps.max():g}",
-            remedy="Regrid the file first, for example with cdo remapbil",
-        )
-    return step
-
-
-def _crs(handle: Any, variable: Any, path: str, y_name: str) -> tuple[str, str]:
-    """WKT or code, empty where there is none, and "declared" or "assumed" where it is geographic."""
-    from rasterio.crs import CRS
-    from rasterio.errors import CRSError
-
-    mapping = handle.variables.get(str(getattr(variable, "grid_mapping", "")).split(":")[0])
-    for holder in [mapping, variable]:
-        for attribute in ("crs_wkt", "spatial_ref", "esri_pe_string", "epsg_code", "proj4", "proj4_params"):
-            text = str(getattr(holder, attribute, "") or "")
+    def _look_at(self, paths: list[str]) -> None:
+        """Open every file once. Those that lack the variable are left out with a note."""
+        without: list[str] = []
+        variable = ""
+        for path in paths:
             try:
-                if text:
-                    crs = CRS.from_user_input(f"EPSG:{text}" if text.isdigit() else text)
-                    return crs.to_wkt(), "declared" if crs.is_geographic else ""
-            except CRSError:
+                file = self._cache.open(path)
+                if len(paths) > 1 and not self._holds(file):
+                    without.append(Path(path).name)
+                    continue
+                wanted = variable if variable in file.variables else self._layer
+                name, chosen, notes = choose_variable(file, wanted, self.static, self.name)
+                chosen = chosen or split_layer(self._layer, file.variables)[1]
+                piece = make_piece(file, name, chosen, self.config, self._pieces[0] if self._pieces else None)
+            except UnreadableError as error:
+                if self.config.unreadable != "gap" or len(paths) == 1:
+                    raise
+                self.warnings.append(f"{error} The dates of this file are gaps.")
                 continue
-    if mapping is not None and str(getattr(mapping, "grid_mapping_name", "")) != "latitude_longitude":
-        return _gdal_crs(path, variable.name), ""
-    units = str(getattr(handle.variables[y_name], "units", "")).lower()
-    if units.startswith(_DEGREES) or y_name.lower() in ("lat", "latitude"):
-        return "EPSG:4326", "assumed" if mapping is None else "declared"
-    return "", ""
+            self._one_variable(variable, name, path, paths[0])
+            if not variable:
+                variable = name
+                self.notes += notes
+            self._same_grid(piece)
+            self._pieces.append(piece)
+        if not self._pieces:
+            raise DataError(
+                f"'{self.name}': no file holds the variable '{self._layer}'",
+                got=f"{len(paths)} files, the first is {paths[0]}",
+                remedy="Correct 'variable in the file'",
+            )
+        if without:
+            self.notes.append(
+                f"'{self.name}': {len(without)} of {len(paths)} files do not hold '{variable}' and are left out: "
+                + ", ".join(without[:3])
+                + (", ..." if len(without) > 3 else ".")
+            )
+
+    def _holds(self, file: ArrayFile) -> bool:
+        """Whether a file of several holds the wanted variable; without a wish, whether it holds any map."""
+        wanted, _ = split_layer(self._layer, file.variables)
+        there = map_variables(file)
+        return (
+            wanted in file.variables or wanted in [one.rpartition("/")[2] for one in there] if wanted else bool(there)
+        )
+
+    def _one_variable(self, variable: str, name: str, path: str, first: str) -> None:
+        if variable and name != variable:
+            raise DataError(
+                f"'{self.name}': the files hold different variables",
+                expected=f"'{variable}', as {Path(first).name} does",
+                got=f"'{name}' in {path}",
+                remedy="Choose one of the two as 'variable in the file'",
+            )
+
+    def _same_grid(self, piece: Piece) -> None:
+        if not self._pieces:
+            return
+        first = self._pieces[0]
+        if not alike(piece.places.grid, first.places.grid):
+            raise DataError(
+                f"'{self.name}': the files do not lie on one grid",
+                expected=f"{say_grid(first.places.grid)} as {Path(first.path).name}",
+                got=f"{say_grid(piece.places.grid)} in {piece.path}",
+                remedy="Bring them onto one grid first, or choose fewer files",
+            )
+        if piece.units != first.units:
+            raise DataError(
+                f"'{self.name}': the files have different units",
+                expected=f"'{first.units}', as {Path(first.path).name}",
+                got=f"'{piece.units}' in {piece.path}",
+                remedy="Bring them to one unit first, or choose fewer files",
+            )
+
+    def _check_static(self) -> None:
+        piece = self._pieces[0]
+        if len(self._pieces) > 1 or piece.steps > 1:
+            raise DataError(
+                f"'{self.name}' varies in time and cannot be a static map",
+                got=f"{sum(one.steps for one in self._pieces)} steps in {piece.path}",
+                remedy="Give it the role 'input', or choose a variable without time",
+            )
+
+    def _date(self) -> None:
+        dated = self._own_dates()
+        self._piece_of = np.concatenate([np.full(len(steps), index) for index, (steps, _) in enumerate(dated)])
+        self._step_of = np.concatenate([steps for steps, _ in dated])
+        times = np.concatenate([times for _, times in dated])
+        if not len(times):
+            raise self._undated()
+        several = len(self._pieces) > 1
+        labels = [
+            file_label(self._pieces[index].path, step, self._pieces[index].steps, several)
+            for index, step in zip(self._piece_of.tolist(), self._step_of.tolist())
+        ]
+        precision = max((one.decoded.precision_seconds for one in self._pieces if one.decoded), default=0.0)
+        self._in_order(times, labels, precision, several)
+
+    def _in_order(self, times: np.ndarray, labels: list[str], precision: float, several: bool) -> None:
+        """Hand the dates over; files whose names do not follow their dates are no matter for a note."""
+        if several:
+            order = np.argsort(times, kind="stable")
+            self._piece_of, self._step_of = self._piece_of[order], self._step_of[order]
+            times, labels = times[order], [labels[index] for index in order]
+        self._set_times(times, labels, precision)
+
+    def _own_dates(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Steps and dates of each piece: from the table, the CF time, the names of files of one map, or counted."""
+        counts = [max(1, piece.steps) for piece in self._pieces]
+        if self.config.date_table or self.config.date_pattern or any(piece.decoded is None for piece in self._pieces):
+            told = self._told_dates(counts)
+            if told is not None:
+                return told
+        calendars = sorted({piece.decoded.calendar for piece in self._pieces if piece.decoded})
+        if len(calendars) != 1 or any(piece.decoded is None for piece in self._pieces):
+            raise self._undated() if len(calendars) < 2 else self._mixed(calendars)
+        self.calendar = calendars[0]
+        notes = [note for piece in self._pieces for note in piece.decoded.notes]
+        self.notes += list(dict.fromkeys(notes))
+        return [(np.flatnonzero(one.decoded.kept), one.decoded.times[one.decoded.kept]) for one in self._pieces]
+
+    def _told_dates(self, counts: list[int]) -> Optional[list[tuple[np.ndarray, np.ndarray]]]:
+        single = all(count == 1 for count in counts)
+        names = [self._relative(piece.path) for piece in self._pieces]
+        if self.config.date_table:
+            keys = names if single and len(names) > 1 else [str(step + 1) for step in range(counts[0])]
+            return self._listed(dates_by_table(self.config, keys, self.notes), counts)
+        if single:
+            found, note = find_dates(names, self.config.date_pattern, f"'{self.name}'")
+            if all(found):
+                self.notes += [f"'{self.name}': the dates come from the names of the files.", *([note] if note else [])]
+                return self._listed([np.datetime64(date, "s") for date in found], counts)
+        counted = counted_times(self.config, sum(counts))
+        if counted is None or any(piece.decoded for piece in self._pieces):
+            return None
+        self.notes.append(
+            f"'{self.name}': dates are counted from {self.config.start} in steps of {self.config.step_hours:g} h."
+        )
+        return self._listed(list(counted), counts)
+
+    def _listed(self, dates: list, counts: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Dates of all maps in the order of the files, cut into pieces; maps without a date are left out."""
+        pieces, start = [], 0
+        for count in counts:
+            own = dates[start : start + count]
+            kept = np.array([index for index, date in enumerate(own) if date is not None], dtype=np.int64)
+            pieces.append((kept, np.array([own[index] for index in kept], dtype="datetime64[s]")))
+            start += count
+        return pieces
+
+    def _relative(self, path: str) -> str:
+        return Path(path).relative_to(self._listing.base).as_posix() if self._listing else Path(path).name
+
+    def _mixed(self, calendars: list[str]) -> DataError:
+        return DataError(
+            f"'{self.name}': the files have different calendars",
+            expected="one calendar",
+            got=", ".join(calendars),
+            remedy="Choose files of one calendar",
+        )
+
+    def _undated(self) -> DataError:
+        return DataError(
+            f"'{self.name}': the variable has no dates",
+            expected="a time coordinate ('days since ...'), or the first date and the step",
+            got=self._pieces[0].path,
+            remedy="Give the first date and the step; a map that does not change takes the role 'static'",
+        )
 
 
-def _gdal_crs(path: str, layer: str) -> str:
-    """CRS of a CF grid mapping without WKT, as GDAL understands it; empty where it does not."""
-    import rasterio
-    from rasterio.errors import RasterioError
+class ZarrSource(NetcdfSource):
+    """One variable of a Zarr store, or of a folder or pattern of stores; else as :class:`NetcdfSource`."""
 
-    try:
-        with rasterio.open(f'netcdf:"{path}":{layer}') as raster:
-            return raster.crs.to_wkt() if raster.crs else ""
-    except (RasterioError, OSError):
-        return ""
-
-
-def _decode(values: np.ndarray, units: str, calendar: str, name: str) -> np.ndarray:
-    import cftime
-
-    try:
-        dates = cftime.num2date(values, units, calendar=calendar, only_use_cftime_datetimes=True)
-        texts = [date.isoformat()[:26] for date in np.atleast_1d(dates)]
-        exact = np.array(texts, dtype="datetime64[us]").astype(np.int64)
-    except (ValueError, TypeError, OverflowError, AttributeError) as error:
-        raise DataError(
-            f"'{name}': the time coordinate cannot be read",
-            expected="'days since 1990-01-01' or the like",
-            got=units,
-            remedy="Mend the file",
-        ) from error
-    return np.round(exact / 1e6).astype(np.int64).astype("datetime64[s]")
-
-
-def _unreadable(path: str, name: str, error: BaseException) -> DataError:
-    return DataError(
-        f"'{name}': the NetCDF file cannot be read",
-        expected="a complete NetCDF file",
-        got=f"{path} ({error})",
-        remedy="Replace this file",
-    )
+    kind = "zarr"
+    opener = staticmethod(open_zarr)

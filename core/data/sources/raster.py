@@ -2,169 +2,177 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from ...contracts.dataset_job import SourceConfig
-from ...contracts.dates import find_date
 from ...contracts.errors import DataError
-from ...contracts.grid import Grid
-from .base import Source, Window, clean, counted_times, no_crs
+from .band_dates import band_dates, band_list
+from .base import MapSource, Window, counted_times
 from .paths import SourcePath
+from .raster_file import RasterLayout, band_facts, open_raster, raster_layout, read_bands
+from .side_dates import dates_by_table
 
-_TIME_TAGS = ("TIME", "time", "DATE", "date", "ACQUISITIONDATETIME", "TIFFTAG_DATETIME")
+_NUMBERS = re.compile(r"^\s*\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*\s*$")
 
 
-class RasterSource(Source):
-    """A raster file. Dates come from band descriptions, band metadata, or the job's first date and step."""
+class RasterSource(MapSource):
+    """A raster file. Dates come from a table, from band descriptions or metadata, or the job's first date and step.
+
+    ``config.layer`` chooses bands: "3", "1-12", "1,3,5-7", a description, or a word of the descriptions.
+    """
 
     kind = "raster"
 
     def __init__(self, config: SourceConfig, place: SourcePath) -> None:
         super().__init__(config)
         self._place = place
-        self._handle = open_raster(place.gdal or place.path, self.name)
+        self._handles = Handles(place.gdal or place.path, self.name)
         try:
-            self._set_grid(raster_grid(self._handle, self.config, self.name))
-            self.units = self._handle.units[0] or self._handle.tags().get("units", "")
-            if self.static:
-                self._bands = [self._static_band()]
-            else:
-                self._bands = self._dated_bands()
+            with self._handles.borrow() as handle:
+                self._layout, notes = raster_layout(handle, config, self.name)
+                self.notes += notes
+                self.grid = self._layout.grid
+                self._facts = band_facts(handle)
+                self.units = units_of(handle)
+                if self.static:
+                    self._bands = [static_band(handle, config.layer, self.name)]
+                else:
+                    self._bands = chosen_bands(handle, config.layer, self.name)
+                    self._date_bands(handle)
         except DataError:
-            self._handle.close()
+            self.close()
             raise
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def files(self) -> list[str]:
         """See :class:`Source`."""
-        return read_bands(self._handle, self._bands[start:stop], self.window, self.config, self.name)
+        with self._handles.borrow() as handle:
+            own = [] if self._place.gdal else [self._place.path]
+            return list(dict.fromkeys([*own, *handle.files]))
 
     def close(self) -> None:
         """Close the file."""
-        self._handle.close()
+        self._handles.close()
 
-    def _static_band(self) -> int:
-        if self._handle.count == 1:
-            return 1
-        layer = self.config.layer
-        if layer in self._handle.descriptions:
-            return self._handle.descriptions.index(layer) + 1
-        if layer.isdigit() and 1 <= int(layer) <= self._handle.count:
-            return int(layer)
-        raise DataError(
-            f"'{self.name}': the static map has {self._handle.count} bands",
-            expected="one band, or the number or description of a band as 'variable in the file'",
-            got=self._place.path,
-            remedy="Name the band, or give the source the role 'input' if its bands are dates",
-        )
+    def _read_maps(self, numbers: np.ndarray, window: Window) -> np.ndarray:
+        out = np.empty((len(numbers), window.rows, window.columns), dtype=np.float32)
+        with self._handles.borrow() as handle:
+            bands = [self._bands[number] for number in numbers]
+            read_bands(handle, bands, self._layout, window, self.config, out, self._facts)
+        return out
 
-    def _dated_bands(self) -> list[int]:
-        count = self._handle.count
-        found = [self._band_date(band) for band in range(1, count + 1)]
-        if all(found):
-            times = np.array(found, dtype="datetime64[s]")
-        elif not any(found):
-            counted = counted_times(self.config, count)
-            if counted is None:
-                raise DataError(
-                    f"'{self.name}': the {count} band{'s' if count > 1 else ''} of the raster have no dates",
-                    expected="a date in each band's description or metadata (TIME), or the first date and the step",
-                    got=self._place.path,
-                    remedy="Give its first date and step; a map that does not change takes the role 'static'",
-                )
-            times = counted
-            self.notes.append(
-                f"'{self.name}': dates are counted from {self.config.start} in steps of {self.config.step_hours:g} h."
-            )
+    def _date_bands(self, handle: Any) -> None:
+        labels = [f"band {band}" for band in self._bands]
+        if self.config.date_table:
+            found = dates_by_table(self.config, [str(band) for band in self._bands], self.notes)
         else:
-            undated = [band for band, date in enumerate(found, 1) if date is None]
+            found, notes = band_dates(handle, self._bands, self._place.file.stem, self.name)
+            self.notes += notes
+        if all(date is not None for date in found):
+            self._set_times(np.array(found, dtype="datetime64[s]"), labels)
+        elif not any(date is not None for date in found):
+            self._count_bands()
+        else:
+            undated = [band for band, date in zip(self._bands, found) if date is None]
             raise DataError(
-                f"'{self.name}': {len(undated)} of the {count} bands have no date, the first is band {undated[0]}",
+                f"'{self.name}': {len(undated)} of the {len(found)} bands have no date, the first is band {undated[0]}",
                 expected="a date in the description or metadata of every band",
-                remedy="Describe these bands with their dates, or remove them",
+                got=self._place.path,
+                remedy="Describe these bands with their dates, or choose the dated ones (such as '1-12') as 'variable "
+                "in the file'",
             )
-        order = self._set_times(times, [f"band {band}" for band in range(1, count + 1)])
-        return [int(index) + 1 for index in order]
 
-    def _band_date(self, band: int) -> Optional[Any]:
-        description = self._handle.descriptions[band - 1] or ""
-        found = find_date(description)
-        if found:
-            return found
-        tags = self._handle.tags(band)
-        for tag in _TIME_TAGS:
-            found = find_date(tags.get(tag, ""))
-            if found:
-                return found
-        return find_date(self._file_stem()) if self._handle.count == 1 else None
-
-    def _file_stem(self) -> str:
-        return self._place.file.stem
+    def _count_bands(self) -> None:
+        count = len(self._bands)
+        counted = counted_times(self.config, count)
+        if counted is None:
+            raise DataError(
+                f"'{self.name}': the {count} band{'s' if count > 1 else ''} of the raster have no dates",
+                expected="a date in each band's description or metadata (TIME), or the first date and the step",
+                got=self._place.path,
+                remedy="Give its first date and step; a map that does not change takes the role 'static'",
+            )
+        self.notes.append(
+            f"'{self.name}': dates are counted from {self.config.start} in steps of {self.config.step_hours:g} h."
+        )
+        self._set_times(counted, [f"band {band}" for band in self._bands])
 
 
-def open_raster(path: str, name: str) -> Any:
-    """Open a raster for reading; :class:`DataError` that names the file where GDAL cannot."""
-    import rasterio
-    from rasterio.errors import RasterioError
+class Handles:
+    """Open handles of one raster, one for each thread that reads at a time; GDAL forbids two threads on one handle."""
 
-    try:
-        return rasterio.open(path)
-    except (RasterioError, OSError, ValueError) as error:
-        raise unreadable(path, name, error) from error
+    def __init__(self, path: str, name: str) -> None:
+        self._path, self._name = path, name
+        self._lock = threading.Lock()
+        self._idle = [open_raster(path, name)]
+
+    @contextmanager
+    def borrow(self) -> Iterator[Any]:
+        """A handle that nobody else uses meanwhile."""
+        with self._lock:
+            handle = self._idle.pop() if self._idle else None
+        handle = handle or open_raster(self._path, self._name)
+        try:
+            yield handle
+        finally:
+            with self._lock:
+                self._idle.append(handle)
+
+    def close(self) -> None:
+        """Close those that nobody uses."""
+        with self._lock:
+            for handle in self._idle:
+                handle.close()
+            self._idle.clear()
 
 
-def unreadable(path: str, name: str, error: BaseException) -> DataError:
-    """The error for a raster that is broken, cut short or no raster."""
-    return DataError(
-        f"'{name}': the raster cannot be read",
-        expected="a raster that GDAL reads, complete",
-        got=f"{path} ({_plain_reason(error)})",
-        remedy="Replace this file, or remove it",
+def units_of(handle: Any, band: int = 1) -> str:
+    """The unit that a band or its file names, or empty."""
+    unit = handle.units[band - 1] or handle.tags(band).get("GRIB_UNIT", "").strip("[]")
+    return unit or handle.tags(band).get("units", "") or handle.tags().get("units", "")
+
+
+def chosen_bands(handle: Any, layer: str, name: str) -> list[int]:
+    """Numbers of the bands that ``layer`` chooses; all where it is empty."""
+    every = list(range(1, handle.count + 1))
+    if not layer.strip():
+        return every
+    descriptions = [text or "" for text in handle.descriptions]
+    if layer in descriptions:
+        return [band for band in every if descriptions[band - 1] == layer]
+    if _NUMBERS.match(layer):
+        bands = band_list(layer)
+        if bands and max(bands) <= handle.count and min(bands) >= 1:
+            return bands
+    worded = [band for band in every if layer.lower() in descriptions[band - 1].lower()]
+    if worded:
+        return worded
+    raise DataError(
+        f"'{name}': the raster has no band '{layer}'",
+        expected=f"numbers from 1 to {handle.count} (such as 3 or 1-12), or a word of a band's description",
+        got=", ".join(filter(None, descriptions[:5])) or "bands without descriptions",
+        remedy="Correct 'variable in the file', or leave it empty for all bands",
     )
 
 
-def raster_grid(handle: Any, config: SourceConfig, name: str) -> Grid:
-    """North-up grid of an open raster; south-up ones are turned on reading. Refuses rasters without CRS and rotated
-    ones.
-    """
-    transform = handle.transform
-    crs = handle.crs.to_wkt() if handle.crs else config.crs
-    if not crs:
-        raise no_crs(name, handle.name)
-    if abs(transform.b) > 1e-9 * abs(transform.a) or abs(transform.d) > 1e-9 * abs(transform.e) or transform.a <= 0:
-        raise DataError(
-            f"'{name}': the raster is rotated or mirrored",
-            expected="rows that run west to east",
-            got=handle.name,
-            remedy="Warp it first (in QGIS: Raster, Projections, Warp)",
-        )
-    north = transform.f if transform.e < 0 else transform.f + transform.e * handle.height
-    return Grid(crs, transform.c, north, transform.a, abs(transform.e), handle.width, handle.height)
+def static_band(handle: Any, layer: str, name: str) -> int:
+    """The one band of a static map. Raises :class:`DataError` where several could be meant."""
+    if handle.count == 1:
+        return 1
+    bands = chosen_bands(handle, layer, name) if layer.strip() else []
+    if len(bands) == 1:
+        return bands[0]
+    raise DataError(
+        f"'{name}': the static map has {handle.count} bands",
+        expected="one band, or the number or description of a band as 'variable in the file'",
+        got=handle.name,
+        remedy="Name the band, or give the source the role 'input' if its bands are dates",
+    )
 
 
-def read_bands(handle: Any, bands: list[int], window: Optional[Window], config: SourceConfig, name: str) -> np.ndarray:
-    """Bands of an open raster: float32 (n, rows, columns), north first, declared nodata, masks and fills as NaN,
-    scale and offset applied.
-    """
-    from rasterio.errors import RasterioError
-    from rasterio.windows import Window as RasterWindow
-
-    part = window or Window(0, 0, handle.height, handle.width)
-    flipped = handle.transform.e > 0
-    row = handle.height - part.row - part.rows if flipped else part.row
-    try:
-        raw = handle.read(bands, window=RasterWindow(part.column, row, part.columns, part.rows), masked=True)
-    except (RasterioError, OSError, ValueError) as error:
-        raise unreadable(handle.name, name, error) from error
-    values = clean(raw, config)
-    scales = np.array([handle.scales[band - 1] for band in bands], dtype=np.float32)
-    offsets = np.array([handle.offsets[band - 1] for band in bands], dtype=np.float32)
-    if np.any(scales != 1) or np.any(offsets != 0):
-        values = values * scales[:, None, None] + offsets[:, None, None]
-    return values[:, ::-1] if flipped else values
-
-
-def _plain_reason(error: BaseException) -> str:
-    text = str(error.__cause__ or error).splitlines()
-    return text[0][:200] if text and text[0] else type(error).__name__
+__all__ = ["Handles", "RasterLayout", "RasterSource", "chosen_bands", "open_raster", "static_band", "units_of"]

@@ -112,6 +112,37 @@ def write_netcdf(
     return path
 
 
+def create_netcdf(path: Path, variables: dict, attributes: dict | None = None) -> Path:
+    """A NetCDF file of plain variables: name -> (dimensions, values as stored, attributes)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with netCDF4.Dataset(str(path), "w") as handle:
+        handle.setncatts(attributes or {})
+        for name, (dims, values, own) in variables.items():
+            values, own = np.asarray(values), dict(own)
+            for dim, size in zip(dims, values.shape):
+                if dim not in handle.dimensions:
+                    handle.createDimension(dim, size)
+            variable = handle.createVariable(name, values.dtype, dims, fill_value=own.pop("_FillValue", None))
+            variable.set_auto_maskandscale(False)
+            variable.setncatts(own)
+            variable[...] = values
+    return path
+
+
+def degrees(lat, lon, **extra) -> dict:
+    """Coordinates latitude and longitude for :func:`create_netcdf`."""
+    return {
+        "latitude": (("latitude",), np.asarray(lat, float), {"units": "degrees_north"}),
+        "longitude": (("longitude",), np.asarray(lon, float), {"units": "degrees_east"}),
+        **extra,
+    }
+
+
+def time_axis(values, units="days since 2001-02-27", name="time", **attributes) -> dict:
+    """A time coordinate for :func:`create_netcdf`."""
+    return {name: ((name,), np.asarray(values, float), {"units": units, **attributes})}
+
+
 def source(path, variable="rain", **options) -> SourceConfig:
     """A source of precipitation in mm/d."""
     return SourceConfig(

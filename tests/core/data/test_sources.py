@@ -8,7 +8,7 @@ import pytest
 import rasterio
 
 from freshet.core.contracts.errors import DataError
-from freshet.core.data.sources import open_source, parse_source, source_overview
+from freshet.core.data.sources import open_source, parse_source, source_overview, window_of
 
 from .source_files import (
     CELL,
@@ -38,7 +38,7 @@ def test_a_folder_gives_maps_in_the_order_of_their_dates(tmp_path):
     times, values, opened = _read(source(write_folder(tmp_path / "rain", maps)))
     np.testing.assert_array_equal(values, maps)
     np.testing.assert_array_equal(times, START + np.arange(5) * DAY)
-    assert opened.step_seconds == 86400 and opened.full_grid.extent == (
+    assert opened.step_seconds == 86400 and opened.grid.extent == (
         WEST,
         NORTH - ROWS * CELL,
         WEST + COLUMNS * CELL,
@@ -116,10 +116,10 @@ def test_netcdf_in_any_order_and_direction_comes_north_up(tmp_path, order, south
     times, values, opened = _read(source(path))
     np.testing.assert_array_equal(values, maps)
     np.testing.assert_array_equal(times, START + np.arange(5) * DAY)
-    assert opened.full_grid.north == NORTH and opened.units == "mm d-1"
+    assert opened.grid.north == NORTH and opened.units == "mm d-1"
     opened = open_source(source(path))
-    opened.crop((WEST + 2 * CELL, NORTH - 2 * CELL, WEST + 4 * CELL, NORTH), margin=0)
-    np.testing.assert_array_equal(opened.read(1, 4), maps[1:4, :2, 2:4])
+    part = window_of(opened.grid, (WEST + 2 * CELL, NORTH - 2 * CELL, WEST + 4 * CELL, NORTH), margin=0)
+    np.testing.assert_array_equal(opened.read(1, 4, part), maps[1:4, :2, 2:4])
     opened.close()
 
 
@@ -128,8 +128,8 @@ def test_a_south_up_raster_is_turned_and_cropped_rightly(tmp_path):
     path = write_tif(tmp_path / "a.tif", maps, south_up=True, descriptions=["2001-02-27", "2001-02-28"])
     with open_source(source(path)) as opened:
         np.testing.assert_array_equal(opened.read(0, 2), maps)
-        opened.crop((WEST, NORTH - 2 * CELL, WEST + 2 * CELL, NORTH - CELL), margin=0)
-        np.testing.assert_array_equal(opened.read(0, 2), maps[:, 1:2, :2])
+        part = window_of(opened.grid, (WEST, NORTH - 2 * CELL, WEST + 2 * CELL, NORTH - CELL), margin=0)
+        np.testing.assert_array_equal(opened.read(0, 2, part), maps[:, 1:2, :2])
 
 
 def test_declared_and_told_missing_values_nan_and_huge_fills_are_missing(tmp_path):
@@ -167,7 +167,7 @@ def test_longitudes_from_0_to_360_are_turned(tmp_path):
         handle["lat"].units, handle["lon"].units = "degrees_north", "degrees_east"
         handle.createVariable("rain", "f4", ("time", "lat", "lon"))[:] = maps
     times, values, opened = _read(source(path))
-    assert opened.full_grid.extent == (-3.5, 46.5, 2.5, 50.5) and "EPSG:4326" in opened.notes[0]
+    assert opened.grid.extent == (-3.5, 46.5, 2.5, 50.5) and "EPSG:4326" in opened.notes[0]
     np.testing.assert_array_equal(values, maps)
 
 
@@ -201,6 +201,8 @@ def test_names_with_spaces_quotes_accents_percent_and_hash_open(tmp_path):
         ('NETCDF:"C:/a/b.nc":pre', "C:/a/b.nc", "pre"),
         ("/a/b.gpkg|layername=dem", "/a/b.gpkg", ""),
         ('NETCDF:"/a/b.nc":pre|option:X=1', "/a/b.nc", "pre"),
+        ('ZARR:"/a/b.zarr":/daily/rain', "/a/b.zarr", "daily/rain"),
+        ('HDF5:"/a/b.h5"://Grid/rain', "/a/b.h5", "Grid/rain"),
         ("file:///a/b%20c%231.tif", "/a/b c#1.tif", ""),
     ],
 )
