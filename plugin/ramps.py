@@ -12,6 +12,7 @@ _OWN = {
     "RdYlBu": ("#d7191c", "#fdae61", "#ffffbf", "#abd9e9", "#2c7bb6"),
     "Spectral": ("#d7191c", "#fdae61", "#ffffbf", "#abdda4", "#2b83ba"),
     "YlGnBu": ("#ffffcc", "#a1dab4", "#41b6c4", "#2c7fb8", "#253494"),
+    "YlGn": ("#ffffcc", "#c2e699", "#78c679", "#31a354", "#006837"),
     "YlOrRd": ("#ffffb2", "#fecc5c", "#fd8d3c", "#f03b20", "#bd0026"),
     "Blues": ("#f7fbff", "#c8dcf0", "#73b2d8", "#2979b9", "#08306b"),
     "Magma": ("#000004", "#51127c", "#b6377a", "#fb8861", "#fcfdbf"),

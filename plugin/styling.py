@@ -1,4 +1,8 @@
-"""Colours of raster layers: one fixed range for all dates of a variable, nothing stretched, nodata transparent."""
+"""Colours of raster layers: one fixed range for all dates of a variable, no frame stretched anew, nodata transparent.
+
+Colours follow the values in a straight line, or, for quantities of many magnitudes, their logarithm or root; the
+numbers of the legend are always the values themselves.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ from ..core.contracts.variables import quantity
 from .ramps import FALLBACK, gradient, is_diverging, stops
 
 CENTRED_KINDS = ("delta", "attribution")
+_DECADES_FROM_ZERO, _MOST_DECADES = 3, 5  # that the colours of a logarithmic range tell apart
+_CLOSEST = 0.055  # breaks of a curved range stand at least so far apart on its ramp
 
 
 def style_raster(layer: QgsRasterLayer, artifact: Artifact, band: int = 1) -> None:
@@ -54,14 +60,15 @@ def value_range(artifact: Artifact) -> tuple[float, float]:
 def artifact_for(
     quantity_name: str, title: str, units: str, minimum: float, maximum: float, dates: tuple[str, ...], step: float
 ) -> Artifact:
-    """How a series that is no result of a run is shown: by the catalogue's ramp."""
-    ramp = quantity(quantity_name).ramp
+    """How a series that is no result of a run is shown: by the catalogue's ramp and stretch."""
+    entry = quantity(quantity_name)
     return Artifact(
         kind="series",
         path="-",
         title=f"{title} ({units})",
         units=units,
-        ramp=ramp,
+        ramp=entry.ramp,
+        stretch=entry.stretch,
         minimum=minimum,
         maximum=maximum,
         dates=dates,
@@ -69,31 +76,82 @@ def artifact_for(
     )
 
 
-def _shader(artifact: Artifact, low: float, high: float) -> QgsRasterShader:
-    name = artifact.ramp or (FALLBACK if artifact.kind not in CENTRED_KINDS else "RdBu")
-    function = QgsColorRampShader(low, high, gradient(name), QgsColorRampShader.Type.Interpolated)
-    function.setClassificationMode(QgsColorRampShader.ClassificationMode.Continuous)
-    decimals = _decimals(high - low)
-    items = []
-    for at, colour in stops(name):
+def breaks(artifact: Artifact) -> list[tuple[float, float]]:
+    """(value, place 0..1 on the ramp) of the colours of an artifact: the stops of its ramp at even distances, or round
+    values between both ends where the range is curved.
+    """
+    low, high = value_range(artifact)
+    curved = artifact.stretch in ("log", "sqrt") and artifact.kind not in CENTRED_KINDS and low >= 0.0
+    if not curved or is_diverging(artifact.ramp):
+        places = [at for at, _ in stops(_ramp_name(artifact))]
         # The ends and the middle exactly, not by a sum of rounded parts.
-        value = high if at == 1.0 else (low + high) / 2.0 if at == 0.5 else low + at * (high - low)
-        items.append(QgsColorRampShader.ColorRampItem(value, colour, f"{value:.{decimals}f}"))
+        exact = {1.0: high, 0.5: (low + high) / 2.0}
+        return [(exact.get(at, low + at * (high - low)), at) for at in places]
+    found = [(low, 0.0), (high, 1.0)]
+    for value in _round_values(low, high):
+        at = _place(value, low, high, artifact.stretch)
+        if all(abs(at - other) >= _CLOSEST for _, other in found):
+            found.append((value, at))
+    return sorted(found)
+
+
+def _place(value: float, low: float, high: float, stretch: str) -> float:
+    """Where a value stands on the ramp, 0 to 1. From a lower end at 0 on, the logarithm is that of 1 + value."""
+    if stretch == "sqrt":
+        return math.sqrt((value - low) / (high - low))
+    if low > 0.0:
+        base = max(low, high / 10**_MOST_DECADES)
+        return math.log(max(value, base) / base) / math.log(high / base)
+    return math.log1p(value / high * (10**_DECADES_FROM_ZERO - 1)) / math.log(10**_DECADES_FROM_ZERO)
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10 and so on between both ends, as far down as colours tell them apart; powers of ten come first."""
+    top = math.floor(math.log10(high))
+    powers = range(top, top - _MOST_DECADES - 1, -1)
+    return [value for digit in (1, 5, 2) for power in powers if low < (value := float(f"{digit}e{power}")) < high]
+
+
+def _ramp_name(artifact: Artifact) -> str:
+    return artifact.ramp or (FALLBACK if artifact.kind not in CENTRED_KINDS else "RdBu")
+
+
+def _shader(artifact: Artifact, low: float, high: float) -> QgsRasterShader:
+    name = _ramp_name(artifact)
+    ramp, colours = gradient(name), dict(stops(name))
+    function = QgsColorRampShader(low, high, ramp, QgsColorRampShader.Type.Interpolated)
+    function.setClassificationMode(QgsColorRampShader.ClassificationMode.Continuous)
+    decimals, found = _decimals(high - low), breaks(artifact)
+    even = len(found) == len(colours) and all(at in colours for _, at in found)
+    items = []
+    for value, at in found:
+        text = f"{value:.{decimals}f}" if even else short_number(value)
+        items.append(QgsColorRampShader.ColorRampItem(value, colours.get(at) or ramp.color(at), text))
     function.setColorRampItemList(items)
-    function.setLegendSettings(_legend(artifact.units, decimals))
+    # A bar with numbers at its ends alone would be read as a straight one.
+    function.setLegendSettings(_legend(artifact.units, decimals, continuous=even))
     shader = QgsRasterShader(low, high)
     shader.setRasterShaderFunction(function)
     return shader
 
 
-def _legend(units: str, decimals: int) -> QgsColorRampLegendNodeSettings:
+def short_number(value: float) -> str:
+    """Three digits, without an exponent up to a million."""
+    if value == 0.0 or not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.3g}"
+    digits = max(0, 2 - int(math.floor(math.log10(abs(value)))))
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _legend(units: str, decimals: int, continuous: bool = True) -> QgsColorRampLegendNodeSettings:
     settings = QgsColorRampLegendNodeSettings()
     if units and units != "-":
         settings.setSuffix(f" {units}")
     numbers = QgsBasicNumericFormat()
     numbers.setNumberDecimalPlaces(decimals)
     settings.setNumericFormat(numbers)
-    settings.setUseContinuousLegend(True)
+    settings.setUseContinuousLegend(continuous)
     return settings
 
 

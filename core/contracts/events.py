@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import Config, setting
+from .quantity import STRETCHES
 
 
 class EventKind(str, Enum):
@@ -57,7 +58,8 @@ class Artifact(Config):
 
     ``kind``: dataset, model, predicted, observed, delta, score-map, attribution, scores, chart, report, table. For
     rasters ``dates`` holds the start of each band's step (ISO), empty for a map without time; ``minimum``/``maximum``
-    is the one range of all bands; ``ramp`` a QGIS colour ramp name; ``title`` the legend title with the unit.
+    is the one range of all bands; ``ramp`` a QGIS colour ramp name, ``stretch`` how it follows the values (linear, log,
+    sqrt; empty is linear); ``title`` the legend title with the unit.
     """
 
     kind: str = setting(label="Kind", help="What the file is.")
@@ -66,6 +68,7 @@ class Artifact(Config):
     variable: str = setting("", label="Variable", help="Variable that it shows.")
     units: str = setting("", label="Unit", help="Unit of its values.")
     ramp: str = setting("", label="Ramp", help="Name of the colour ramp.")
+    stretch: str = setting("", label="Stretch", help="How the colours follow the values.", choices=("", *STRETCHES))
     minimum: float = setting(0.0, label="Minimum", help="Lower end of the colour range.")
     maximum: float = setting(1.0, label="Maximum", help="Upper end of the colour range.")
     dates: tuple[str, ...] = setting((), label="Dates", help="Start of the step of each band.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -21,9 +23,11 @@ from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtGui import QColor
 
 from freshet.core.contracts import Artifact, CompareJob, DataError, Event, EventKind, RunFolder
+from freshet.core.contracts.steps import MONTH
+from freshet.core.contracts.variables import CATALOGUE
 from freshet.plugin import ramps, temporal
 from freshet.plugin.layers import add_run_results, add_temporal_series
-from freshet.plugin.styling import style_raster, value_range
+from freshet.plugin.styling import artifact_for, breaks, short_number, style_raster, value_range
 from freshet.plugin.temporal import TemporalBands, band_at, layer_band, layer_dates, set_temporal
 
 DATES = ("1990-01-01", "1990-01-02", "1990-01-03", "1990-01-05")
@@ -132,6 +136,76 @@ def test_ramps_are_the_same_without_a_style_database(qgis_app, monkeypatch):
     assert [c.name() for _, c in ramps.stops("no such ramp")] == [c.name() for _, c in ramps.stops("Viridis")]
 
 
+def test_every_ramp_of_the_catalogue_is_there_with_and_without_a_style_database(qgis_app, monkeypatch):
+    names = sorted({entry.ramp for entry in CATALOGUE})
+    known = QgsStyle.defaultStyle().colorRampNames()
+    assert {name[:-2] if name.endswith("_r") else name for name in names} <= set(known)
+    with_style = {name: [c.name() for _, c in ramps.stops(name)] for name in names}
+    assert len({tuple(colours) for colours in with_style.values()}) == len(names)
+    monkeypatch.setattr(QgsStyle, "defaultStyle", staticmethod(QgsStyle))
+    for name, colours in with_style.items():
+        own = [c.name() for _, c in ramps.stops(name)]
+        assert (own[0], own[-1]) == (colours[0], colours[-1]), name
+        middle = [abs(a - b) for a, b in zip(QColor(own[10]).getRgb(), QColor(colours[10]).getRgb())]
+        assert max(middle) <= 12, name
+
+
+def test_many_magnitudes_get_colours_by_their_logarithm_and_labels_in_true_units(write_raster, qgis_app):
+    values = np.array([0.0, 1.0, 10.0, 100.0, 1000.0]).reshape(5, 1, 1) * np.ones((5, 2, 4))
+    layer = QgsRasterLayer(write_raster("iw.tif", values), "inwater")
+    artifact = artifact_for("inwater", "Inwater", "mm/d", 0.0, 1000.0, (), 86400.0)
+    assert artifact.stretch == "log"
+    style_raster(layer, artifact)
+    items = _items(layer)
+    assert [item.label for item in items] == ["0", "1", "2", "5", "10", "20", "50", "100", "200", "500", "1000"]
+    assert [item.value for item in items] == [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+    assert not layer.renderer().shader().rasterShaderFunction().legendSettings().useContinuousLegend()
+    drawn = []
+    for band in range(1, 6):
+        layer.renderer().setBand(band)
+        drawn.append(_colour(layer))
+    places = [np.log1p(v / 1000.0 * 999.0) / np.log(1000.0) for v in (0, 1, 10, 100, 1000)]
+    assert drawn == [ramps.gradient("YlGnBu").color(float(at)).name() for at in places]
+    assert len(set(drawn)) == 5
+
+
+def test_a_range_above_zero_spans_its_own_decades_and_no_more_than_colours_tell():
+    area = Artifact(kind="series", path="x", ramp="Viridis", stretch="log", minimum=0.01, maximum=100.0)
+    assert [value for value, _ in breaks(area)][::3] == [0.01, 0.1, 1.0, 10.0, 100.0]
+    assert [at for _, at in breaks(area)][::3] == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0])
+    noise = area.replace(minimum=1e-12)
+    assert breaks(noise)[0] == (1e-12, 0.0) and breaks(noise)[1][0] >= 1e-3
+    narrow = breaks(area.replace(minimum=900.0, maximum=1000.0))
+    assert narrow[0] == (900.0, 0.0) and narrow[-1] == (1000.0, 1.0)
+
+
+def test_a_root_and_what_cannot_be_curved():
+    rooted = Artifact(kind="series", path="x", ramp="Blues", stretch="sqrt", minimum=0.0, maximum=100.0)
+    assert dict(breaks(rooted))[50.0] == pytest.approx(0.5**0.5) and breaks(rooted)[-1] == (100.0, 1.0)
+    straight = [at for _, at in breaks(rooted.replace(stretch=""))]
+    assert len(straight) == 21 and straight[5] == 0.25
+    for other in ({"minimum": -1.0}, {"kind": "delta"}, {"ramp": "BrBG"}, {"stretch": "linear"}):
+        assert len(breaks(rooted.replace(**other))) == 21
+    values = [value for value, _ in breaks(rooted)]
+    assert values == sorted(set(values))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.02, "0.02"),
+        (12.0, "12"),
+        (900.0, "900"),
+        (123456.0, "123456"),
+        (0.012345, "0.0123"),
+        (2e8, "2e+08"),
+    ],
+)
+def test_numbers_of_a_legend_are_short(value, text):
+    assert short_number(value) == text
+
+
 def test_a_ramp_can_be_turned_round(qgis_app):
     assert [c.name() for _, c in ramps.stops("RdYlBu_r")] == [c.name() for _, c in ramps.stops("RdYlBu")][::-1]
 
@@ -155,6 +229,23 @@ def test_a_frame_in_a_gap_shows_nothing_and_the_next_one_its_band(series, projec
     assert _colour(layer, controller.dateTimeRangeForFrameNumber(3)) == "#ffffff"
     controller.setCurrentFrameNumber(4)
     assert _colour(layer, controller.dateTimeRangeForFrameNumber(4)) == ramps.stops("RdBu")[20][1].name()
+
+
+def test_months_play_a_frame_a_month(write_raster, project, bands, controller):
+    dates = ("2004-01-01", "2004-02-01", "2004-03-01", "2004-05-01")
+    path = write_raster("months.tif", np.stack([np.full((2, 4), value) for value in VALUES]), dates=dates)
+    layer = _layer(path, replace(DELTA, dates=dates, step_seconds=MONTH), project)
+    bands.set_range(dates[0], dates[-1], MONTH)
+    shown = []
+    for frame in range(5):
+        controller.setCurrentFrameNumber(frame)
+        begin = controller.dateTimeRangeForFrameNumber(frame).begin().date()
+        visible = layer.temporalProperties().isVisibleInTemporalRange(controller.dateTimeRangeForFrameNumber(frame))
+        shown.append((begin.month(), begin.day(), layer_band(layer) if visible else None))
+    assert shown == [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, None), (5, 1, 4)]
+    moments = [datetime(2004, 1, 1), datetime(2004, 2, 1)]
+    assert band_at(moments, MONTH, datetime(2004, 2, 29, 23), datetime(2004, 3, 1)) == 2
+    assert band_at(moments, MONTH, datetime(2004, 3, 1), datetime(2004, 4, 1)) is None
 
 
 def test_nothing_is_shown_outside_the_period_of_a_series(series, project, bands, controller):
@@ -208,8 +299,6 @@ def test_switched_off_controller_leaves_the_band(series, project, bands, control
 
 
 def test_band_of_coarse_and_fine_frames():
-    from datetime import datetime, timedelta
-
     days = [datetime(1990, 1, day) for day in (1, 2, 5)]
     hour, week = timedelta(hours=1), timedelta(days=7)
     assert band_at(days, 86400.0, days[1] + 5 * hour, days[1] + 6 * hour) == 2

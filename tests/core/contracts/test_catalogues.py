@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import pytest
 
 from freshet.core.contracts import ConfigError, DataError, Grid
+from freshet.core.contracts.catalogue import STANDARD_NAMES
+from freshet.core.contracts.dataset_job import TERRAIN_MAPS
 from freshet.core.contracts.dates import find_date, format_date, format_step, parse_date, step_of
 from freshet.core.contracts.units import convert, is_known, normalise
-from freshet.core.contracts.variables import CATALOGUE, KINDS, RESAMPLINGS, SCALERS, guess_quantity, quantity
+from freshet.core.contracts.variables import (
+    AGGREGATIONS,
+    CATALOGUE,
+    KINDS,
+    RESAMPLINGS,
+    SCALERS,
+    STRETCHES,
+    guess_quantity,
+    quantity,
+    quantity_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +78,65 @@ def test_a_name_is_understood(text, name):
 def test_the_catalogue_is_consistent():
     for entry in CATALOGUE:
         assert entry.kind in KINDS and entry.resampling in RESAMPLINGS and entry.scaler in SCALERS, entry.name
-        assert entry.minimum < entry.maximum and is_known(entry.units), entry.name
+        assert entry.aggregation in AGGREGATIONS and entry.stretch in STRETCHES, entry.name
+        assert entry.minimum < entry.maximum and is_known(entry.units) and normalise(entry.units) == entry.units, (
+            entry.name
+        )
+        assert entry.name.isidentifier() and entry.label and entry.abbreviation, entry.name
+        assert entry.stretch == "linear" or entry.minimum >= 0.0, entry.name
+        assert (entry.kind == "class") == (entry.scaler == "one-hot") == (entry.resampling == "mode"), entry.name
+        assert not entry.standard_name or re.fullmatch(r"[a-z_]+", entry.standard_name), entry.name
+    for part in ("name", "label", "abbreviation"):
+        parts = [getattr(entry, part) for entry in CATALOGUE]
+        assert len(parts) == len(set(parts)), part
     with pytest.raises(ConfigError, match="precipitation"):
         quantity("rainn")
+
+
+def test_standard_names_lead_to_entries_that_there_are():
+    for name, found in STANDARD_NAMES.items():
+        assert found and all(other in quantity_names() for other in found), name
+        assert name not in {entry.standard_name for entry in CATALOGUE}, name
+
+
+def test_no_ramp_of_a_quantity_has_a_neutral_middle_and_warm_is_red():
+    ramps = {entry.ramp for entry in CATALOGUE}
+    assert ramps <= {"YlGnBu", "Viridis", "RdYlBu_r", "YlOrRd", "YlGn", "Blues", "Magma"}
+    assert {entry.ramp for entry in CATALOGUE if entry.units == "degC"} == {"RdYlBu_r"}
+
+
+def test_every_ramp_is_known_to_the_charts():
+    colormaps = pytest.importorskip("matplotlib").colormaps
+    known = {name.lower() for name in colormaps}
+    assert {entry.ramp.lower() for entry in CATALOGUE} <= known
+
+
+def test_every_terrain_map_is_a_quantity():
+    kinds = {name: quantity(name).kind for name in TERRAIN_MAPS}
+    assert kinds.pop("flow_direction") == "class" and set(kinds.values()) == {"static"}
+    assert (quantity("aspect_sin").minimum, quantity("aspect_cos").maximum) == (-1.0, 1.0)
+
+
+# Names that datasets and model files of earlier versions hold.
+EARLIER = (
+    "precipitation pet evapotranspiration runoff inwater recharge temperature soil_moisture soil_water snow "
+    "groundwater_storage groundwater_head water_depth discharge radiation humidity wind elevation slope upstream_area "
+    "property land_cover soil_class class_map other"
+).split()
+
+
+def test_names_of_earlier_versions_stay_with_their_units():
+    assert set(EARLIER) <= set(quantity_names())
+    units = {name: quantity(name).units for name in EARLIER}
+    assert (units["precipitation"], units["soil_moisture"], units["discharge"]) == ("mm/d", "-", "m3/s")
+    assert (units["humidity"], units["groundwater_head"], units["snow"]) == ("g/kg", "m", "mm")
+
+
+def test_extremes_of_temperature_stay_extremes_and_amounts_are_summed():
+    found = {
+        name: quantity(name).aggregation for name in ("temperature", "temperature_max", "temperature_min", "sunshine")
+    }
+    assert list(found.values()) == ["mean", "maximum", "minimum", "sum"]
 
 
 @pytest.mark.parametrize(
