@@ -15,6 +15,7 @@ DUPLICATES = ("refuse", "first", "last", "mean")
 UNREADABLE = ("refuse", "gap")
 FILLS = ("none", "linear", "space", "climatology")
 GRIDDINGS = ("", "idw", "kriging", "everywhere", "gauges")
+EDGES = ("", "open", "closed")
 TERRAIN_MAPS = (
     "elevation",
     "slope",
@@ -199,6 +200,14 @@ class TerrainConfig(Config):
     stream_km2: float = setting(
         10.0, label="Drainage area", help="A cell that drains so much counts as a river.", unit="km2", minimum=1e-6
     )
+    edge: str = setting(
+        "",
+        label="Edge of the elevation model",
+        help="Open: water may leave anywhere at its edge. Closed: it is clipped to one basin, and water leaves at one "
+        "place only. Empty: closed where it looks clipped, which is told.",
+        choices=EDGES,
+        advanced=True,
+    )
 
     def check(self) -> None:
         """Maps are known ones, and nothing is asked for without an elevation model."""
@@ -243,7 +252,8 @@ class PrepareJob(Config):
     step_hours: Optional[float] = setting(
         None,
         label="Step",
-        help="Step of the dataset's clock; empty takes the coarsest of the sources.",
+        help="Step of the dataset's clock; empty takes the coarsest of the sources. 730.485 h is a calendar month, "
+        "8765.82 h a calendar year.",
         unit="h",
         minimum=1 / 60,
     )

@@ -65,6 +65,9 @@ class ModelCard(Config):
     periods: dict[str, Any] = setting(
         {}, label="Periods", help="Training, validation and test: first and last target date."
     )
+    periods_by_dataset: dict[str, Any] = setting(
+        {}, label="Periods of each dataset", help="The same by the fingerprint of each dataset or sequence."
+    )
     scores: dict[str, Any] = setting({}, label="Scores", help="Of the test period, beside persistence and climatology.")
     training: dict[str, Any] = setting({}, label="Training", help="How it was trained.")
     datasets: tuple[str, ...] = setting((), label="Datasets", help="Names and fingerprints of the training data.")

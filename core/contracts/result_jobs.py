@@ -23,6 +23,9 @@ class _ModelOnDataset(Config):
     device: str = setting("auto", label="Device", help="Where to compute.", choices=DEVICES)
     batch: int = setting(8, label="Batch", help="Windows computed at once.", minimum=1, maximum=4096, advanced=True)
     title: str = setting("", label="Title", help="A name for the run.")
+    sequence: str = setting(
+        "", label="Sequence", help="Which sequence of the dataset; empty where it has none, or only one."
+    )
 
     def check(self) -> None:
         """A model and a dataset are named."""
@@ -55,7 +58,9 @@ class CompareJob(Config):
 
 @dataclass(frozen=True)
 class EvaluateJob(_ModelOnDataset):
-    """Scores of a saved model over a period, pooled and per cell, beside persistence and climatology."""
+    """Scores of a saved model over a period, pooled and per cell, beside persistence and climatology. Without a
+    sequence all test sequences of the model are judged together.
+    """
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,9 @@ class ExplainJob(Config):
     )
     device: str = setting("auto", label="Device", help="Where to compute.", choices=DEVICES)
     title: str = setting("", label="Title", help="A name for the run.")
+    sequence: str = setting(
+        "", label="Sequence", help="Which sequence of the dataset; empty where it has none, or only one."
+    )
 
     def check(self) -> None:
         """A place is given, once; the date is a date."""

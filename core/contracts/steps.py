@@ -17,6 +17,11 @@ def months_of(step_seconds: float) -> int:
     return count if count and abs(step_seconds - count * MONTH) < 1.0 else 0
 
 
+def hours_of(months: int) -> float:
+    """The hours that mean so many calendar months in a job: 730.485 a month, 8765.82 a year."""
+    return months * MONTH / 3600.0
+
+
 def advance(moment: datetime, steps: int, step_seconds: float) -> datetime:
     """``moment`` and ``steps`` steps; a day that a month lacks becomes its last one."""
     months = months_of(step_seconds)

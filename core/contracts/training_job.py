@@ -59,6 +59,11 @@ class SplitConfig(Config):
                 expected="training, validation and test, or none of them",
                 remedy="Give all three",
             )
+        if any(given) and (self.validation_sequences or self.test_sequences):
+            raise ConfigError(
+                "Both periods and whole sequences are given to split by",
+                remedy="Give the dates or the sequences, not both",
+            )
         if not any(given) and self.validation_share + self.test_share > 0.9:
             raise ConfigError(
                 "Less than 10 % of the time is left for training", remedy="Lower the shares of validation and test"

@@ -1,18 +1,15 @@
-"""The dataset: one NetCDF file on one grid and one clock. Nothing else writes or opens one.
+"""The dataset: one NetCDF file, each of its sequences on one grid and one clock. Nothing else writes or opens one.
 
-CF-1.8, dimensions ``(time, y, x)``, north up, float32, ``_FillValue`` -9999 where a value is missing (NaN in memory).
-The global attribute ``freshet_dataset`` sums the file up as JSON, so QGIS reads it through GDAL without an engine;
-``freshet_provenance`` says where it came from.
+CF-1.8, dimensions ``(time, y, x)``, north up, float32, ``_FillValue`` -9999 where a value is missing (NaN in memory);
+``NAME_filled`` (0 observed, 1 filled) where gaps of a variable were filled; series ``(time, gauge)``. Sequences
+(events, simulations) are groups, each laid out like a plain file. The attribute ``freshet_dataset`` of the file and of
+each group sums it up as JSON, so QGIS reads it through GDAL without an engine; ``freshet_provenance`` says where it
+came from.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import hashlib
 import json
-import shutil
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Optional, Union
@@ -20,85 +17,167 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from ..contracts.errors import DataError
-from ..contracts.files import whole_file
 from ..contracts.grid import Grid
-from .cf import define_grid, define_time
-from .variable_info import Tally, VariableInfo
+from .cf import read_gauges
+from .sources.base import NETCDF_LOCK
+from .store_format import (
+    FILL_VALUE,
+    FILLED_SUFFIX,
+    FORMAT_VERSION,
+    MASK_VARIABLE,
+    PROVENANCE_ATTRIBUTE,
+    SUMMARY_ATTRIBUTE,
+    chunk_shape,
+    not_ours,
+)
+from .store_write import DatasetWriter, SequencesWriter, write_dataset
+from .variable_info import Gauges, Tally, VariableInfo
 
-SUMMARY_ATTRIBUTE = "freshet_dataset"
-PROVENANCE_ATTRIBUTE = "freshet_provenance"
-MASK_VARIABLE = "basin_mask"
-FORMAT_VERSION = 1
-FILL_VALUE = np.float32(-9999.0)
-_CHUNK_BYTES = 2**18
-_RESERVED = {"time", "y", "x", "crs", MASK_VARIABLE}
+__all__ = [
+    "FORMAT_VERSION", "MASK_VARIABLE", "PROVENANCE_ATTRIBUTE", "SUMMARY_ATTRIBUTE", "Dataset", "DatasetWriter",
+    "Gauges", "SequencesWriter", "Tally", "VariableInfo", "chunk_shape", "list_sequences", "open_datasets",
+    "write_dataset",
+]  # fmt: skip
+
+_FOREIGN = (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError)
+
+
+class _File:
+    """A NetCDF file that its sequences share; closed with the last of them."""
+
+    def __init__(self, path: Union[str, Path]) -> None:
+        import netCDF4
+
+        self.path = Path(path)
+        self.users = 0
+        if not self.path.is_file():
+            raise DataError(
+                "The dataset does not exist",
+                expected="a prepared dataset (.nc)",
+                got=str(self.path),
+                remedy="Prepare it, or choose another file",
+            )
+        with NETCDF_LOCK:
+            try:
+                self.handle = netCDF4.Dataset(str(self.path), "r")
+            except (OSError, RuntimeError) as error:
+                raise not_ours(self.path, "no readable NetCDF file, or one that is cut short") from error
+            try:
+                self.handle.set_auto_maskandscale(False)
+                self.summary, self.provenance = _read_attributes(self.handle)
+                self.groups = dict(zip(self.summary.get("sequences", ()), self.summary.get("groups", ())))
+            except _FOREIGN as error:
+                self.handle.close()
+                raise self.fault(error) from error
+
+    def open(self, sequence: str) -> Dataset:
+        """One sequence, or with "" the plain dataset; the file stays open while it is used."""
+        with NETCDF_LOCK:
+            try:
+                if not sequence:
+                    return Dataset(self, self.handle, self.summary, self.provenance)
+                group = self.handle[self.groups[sequence]]
+                summary, provenance = _read_attributes(group)
+                return Dataset(self, group, summary, {**self.provenance, **provenance})
+            except _FOREIGN as error:
+                raise self.fault(error) from error
+            finally:
+                self.release(0)
+
+    def release(self, users: int = 1) -> None:
+        """One user less; the last one closes the file."""
+        self.users -= users
+        if self.users <= 0:
+            with NETCDF_LOCK:
+                self.handle.close()
+
+    def fault(self, error: BaseException) -> DataError:
+        """The sentence for what went wrong while opening."""
+        if isinstance(error, DataError):
+            return error
+        return not_ours(self.path, "a NetCDF file without a valid Freshet summary")
 
 
 class Dataset:
-    """An open dataset; a context manager. Arrays are read when asked for.
+    """An open dataset on one clock: a plain file, or one sequence of a file. A context manager. Arrays are read when
+    asked for.
 
-    Attributes: ``path``, ``name``, ``grid``, ``step_seconds``, ``calendar``, ``variables`` (by name, in the order of
-    the file), ``times`` (datetime64[s], start of each step, (T,), strictly rising, gaps are distances longer than the
-    step), ``mask`` (bool (H, W), True inside the basin), ``summary`` and ``provenance`` (plain JSON values).
+    Attributes: ``path``, ``name``, ``sequence`` ("" for a plain dataset), ``grid``, ``step_seconds``, ``calendar``,
+    ``variables`` (by name, in the order of the file), ``times`` (datetime64[s], start of each step, (T,), strictly
+    rising, gaps are distances longer than the step), ``mask`` (bool (H, W), True inside the basin), ``gauges`` (or
+    None), ``summary`` and ``provenance`` (plain JSON values).
     """
 
-    def __init__(self, path: Path, handle: Any, summary: dict[str, Any], provenance: dict[str, Any]) -> None:
-        self.path = path
+    def __init__(self, file: _File, handle: Any, summary: dict[str, Any], provenance: dict[str, Any]) -> None:
+        self.path = file.path
         self.summary = summary
         self.provenance = provenance
-        self.name: str = summary["name"]
+        self.sequence: str = summary.get("sequence", "")
+        self.name: str = f"{summary['name']} / {self.sequence}" if self.sequence else summary["name"]
         self.grid = Grid(**summary["grid"])
         self.step_seconds = float(summary["step_seconds"])
         self.calendar: str = summary["calendar"]
         self.variables = {values["name"]: VariableInfo(**values) for values in summary["variables"]}
+        self._file: Optional[_File] = file
         self._handle = handle
         self.times: np.ndarray = np.asarray(handle["time"][:]).astype(np.int64).astype("datetime64[s]")
         self.mask: np.ndarray = np.asarray(handle[MASK_VARIABLE][:]) == 1
+        self.gauges: Optional[Gauges] = read_gauges(handle) if "gauge" in handle.dimensions else None
         self._check_shapes()
+        file.users += 1
 
     @classmethod
-    def open(cls, path: Union[str, Path]) -> Dataset:
-        """Open a dataset for reading; :class:`DataError` where it is missing, broken or not made by Freshet."""
-        import netCDF4
-
-        place = Path(path)
-        if not place.is_file():
-            raise DataError(
-                "The dataset does not exist",
-                expected="a prepared dataset (.nc)",
-                got=str(place),
-                remedy="Prepare it, or choose another file",
-            )
-        try:
-            handle = netCDF4.Dataset(str(place), "r")
-        except (OSError, RuntimeError) as error:
-            raise _not_ours(place, "no readable NetCDF file, or one that is cut short") from error
-        try:
-            handle.set_auto_maskandscale(False)
-            return cls(place, handle, *_read_attributes(handle))
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            handle.close()
-            if isinstance(error, DataError):
-                raise
-            raise _not_ours(place, "a NetCDF file without a valid Freshet summary") from error
+    def open(cls, path: Union[str, Path], sequence: str = "") -> Dataset:
+        """Open a plain dataset or one sequence of a file for reading. Without a name a file with a single sequence
+        gives that one. :class:`DataError` where the file is missing, broken or not made by Freshet, or where the
+        sequence is not there or not named.
+        """
+        file = _File(path)
+        names = list(file.groups)
+        if not sequence and len(names) == 1:
+            sequence = names[0]
+        if bool(sequence) != bool(names) or (sequence and sequence not in names):
+            file.release()
+            raise _no_sequence(file, sequence)
+        return file.open(sequence)
 
     def dynamic(self, name: str, start: int = 0, stop: Optional[int] = None) -> np.ndarray:
         """Steps ``start`` to ``stop`` (exclusive) of a variable: float32 (t, H, W) in its unit, NaN where missing."""
-        return self._read(self._info(name, static=False).name, slice(start, stop))
+        return self._read(self._info(name, "variable in time").name, slice(start, stop))
+
+    def observed(self, name: str, start: int = 0, stop: Optional[int] = None) -> np.ndarray:
+        """As :meth:`dynamic`, with NaN also where a value was filled and not observed."""
+        values, flags = self.dynamic(name, start, stop), self.filled(name, start, stop)
+        if flags is not None:
+            values[flags] = np.nan
+        return values
+
+    def series(self, name: str, start: int = 0, stop: Optional[int] = None) -> np.ndarray:
+        """Steps ``start`` to ``stop`` (exclusive) at the gauges: float32 (t, G) in its unit, NaN where missing."""
+        return self._read(self._info(name, "series at gauges").name, slice(start, stop))
 
     def static_map(self, name: str) -> np.ndarray:
         """A static map: float32 (H, W) in its unit, NaN where missing."""
-        return self._read(self._info(name, static=True).name, slice(None))
+        return self._read(self._info(name, "static map").name, slice(None))
+
+    def filled(self, name: str, start: int = 0, stop: Optional[int] = None) -> Optional[np.ndarray]:
+        """Which values of :meth:`dynamic` or :meth:`series` were filled and not observed: bool of their shape, or None
+        where the variable has no filled value.
+        """
+        flags = self.variables[name].name + FILLED_SUFFIX
+        if self.variables[name].static or flags not in self._handle.variables:
+            return None
+        return self._values(flags, slice(start, stop)) == 1
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of grid, times, mask and all values, taken when the file was written."""
+        """SHA-256 (hex) of grid, times, mask, all values and which were filled, taken when the file was written."""
         return str(self.summary["fingerprint"])
 
     def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        if self._handle is not None:
-            self._handle.close()
-            self._handle = None
+        """Close the file where no other sequence of it is in use; a second call does nothing."""
+        if self._file is not None:
+            self._file.release()
+            self._file = self._handle = None
 
     def __enter__(self) -> Dataset:
         return self
@@ -106,224 +185,69 @@ class Dataset:
     def __exit__(self, kind: Optional[type], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
         self.close()
 
-    def _info(self, name: str, static: bool) -> VariableInfo:
-        fitting = [info.name for info in self.variables.values() if info.static == static]
+    def _info(self, name: str, kind: str) -> VariableInfo:
+        fitting = [info.name for info in self.variables.values() if _kind(info) == kind]
         if name not in fitting:
             raise DataError(
-                f"The dataset '{self.name}' has no {'static map' if static else 'variable in time'} called '{name}'",
+                f"The dataset '{self.name}' has no {kind} called '{name}'",
                 expected=", ".join(fitting) or "none there",
                 remedy="Choose one of these, or prepare the dataset with it",
             )
         return self.variables[name]
 
     def _read(self, name: str, steps: slice) -> np.ndarray:
+        values = np.array(self._values(name, steps), dtype=np.float32)
+        values[values == FILL_VALUE] = np.nan
+        return values
+
+    def _values(self, name: str, steps: slice) -> np.ndarray:
         try:
-            values = np.array(self._handle[name][steps], dtype=np.float32)
+            with NETCDF_LOCK:
+                return np.asarray(self._handle[name][steps])
         except (OSError, RuntimeError) as error:
             raise DataError(
                 f"The dataset '{self.name}' is damaged: '{name}' cannot be read",
                 got=str(self.path),
                 remedy="Prepare it again",
             ) from error
-        values[values == FILL_VALUE] = np.nan
-        return values
 
     def _check_shapes(self) -> None:
         steps, shape = len(self.times), self.grid.shape
         if self.mask.shape != shape or (steps > 1 and np.any(np.diff(self.times.astype(np.int64)) <= 0)):
             raise ValueError("grid or times do not fit")
         for info in self.variables.values():
-            if self._handle[info.name].shape != (shape if info.static else (steps, *shape)):
+            wanted = shape if info.static else (steps, *(((len(self.gauges or ()),)) if info.gauges else shape))
+            if self._handle[info.name].shape != wanted:
                 raise ValueError(f"shape of {info.name}")
 
 
-class DatasetWriter:
-    """Writes a dataset block by block in bounded memory; use as a context manager, whole or absent.
+def list_sequences(path: Union[str, Path]) -> list[str]:
+    """Names of the sequences of a file, in its order; empty for a plain dataset. Raises as :meth:`Dataset.open`."""
+    file = _File(path)
+    file.release()
+    return list(file.groups)
 
-    Inside ``with``: :meth:`append` the steps of each dynamic variable in order, :meth:`write_static`, then
-    :meth:`finish` once. Leaving the block without :meth:`finish`, or by an exception, leaves no file. A disk that is
-    full or read-only raises :class:`DataError`.
+
+def open_datasets(path: Union[str, Path]) -> list[Dataset]:
+    """All sequences of a file, or the one dataset of a plain one; each has to be closed. Raises as
+    :meth:`Dataset.open`.
     """
-
-    def __init__(
-        self, path: Union[str, Path], *, name: str, grid: Grid, times: np.ndarray, step_seconds: float,
-        variables: list[VariableInfo], calendar: str = "standard",
-    ) -> None:  # fmt: skip
-        self.path = Path(path)
-        self.name, self.grid, self.calendar, self.step_seconds = name, grid, calendar, float(step_seconds)
-        self.times = _checked_times(times)
-        self.variables = {info.name: info for info in variables}
-        _check_names([info.name for info in variables])
-        self._stack = contextlib.ExitStack()
-        self._written = {info.name: 0 for info in variables}
-        self._tallies = {info.name: Tally() for info in variables}
-        self._finished = False
-        self._handle: Any = None
-
-    def __enter__(self) -> DatasetWriter:
-        import netCDF4
-
-        try:
-            temporary = self._stack.enter_context(whole_file(self.path))
-            self._handle = netCDF4.Dataset(str(temporary), "w", format="NETCDF4")
-        except (OSError, RuntimeError) as error:
-            self._stack.__exit__(type(error), error, error.__traceback__)
-            raise self._unwritable(error) from error
-        self._handle.set_auto_maskandscale(False)
-        self._define()
-        return self
-
-    def __exit__(
-        self, kind: Optional[type], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> Optional[bool]:
-        try:
-            if self._handle is not None:
-                self._handle.close()
-            if error is None and not self._finished:
-                raise RuntimeError("a dataset was left without finish()")
-        except (OSError, RuntimeError) as problem:
-            self._stack.__exit__(type(problem), problem, problem.__traceback__)
-            if error is None:
-                raise self._unwritable(problem) from problem
-            return None
-        try:
-            self._stack.__exit__(kind, error, trace)
-        except OSError as problem:
-            raise self._unwritable(problem) from problem
-        return None
-
-    def append(self, name: str, block: np.ndarray) -> None:
-        """Write the next steps (t, H, W) of a dynamic variable; NaN means missing."""
-        values = np.asarray(block, dtype=np.float32)
-        start = self._written[name]
-        if values.shape[1:] != self.grid.shape or start + len(values) > len(self.times):
-            raise ValueError(f"{name}: a block of shape {values.shape} at step {start} does not fit the dataset")
-        self._put(name, slice(start, start + len(values)), values)
-        self._written[name] = start + len(values)
-
-    def write_static(self, name: str, values: np.ndarray) -> None:
-        """Write a static map (H, W); NaN means missing."""
-        values = np.asarray(values, dtype=np.float32)
-        if values.shape != self.grid.shape:
-            raise ValueError(f"{name}: a map of shape {values.shape} does not fit the grid {self.grid.shape}")
-        self._put(name, slice(None), values)
-        self._written[name] = 1
-
-    def finish(self, mask: np.ndarray, provenance: Mapping[str, Any]) -> None:
-        """Write mask (bool (H, W)), summary and provenance; every variable must be complete."""
-        steps = len(self.times)
-        short = [n for n, info in self.variables.items() if self._written[n] != (1 if info.static else steps)]
-        if short:
-            raise ValueError(f"not all steps were written: {', '.join(short)}")
-        mask = np.asarray(mask, dtype=bool)
-        if mask.shape != self.grid.shape:
-            raise ValueError(f"the mask of shape {mask.shape} does not fit the grid {self.grid.shape}")
-        self._handle[MASK_VARIABLE][:] = mask.astype(np.int8)
-        self._handle.setncattr(SUMMARY_ATTRIBUTE, json.dumps(self._summary(mask), ensure_ascii=False, allow_nan=False))
-        self._handle.setncattr(PROVENANCE_ATTRIBUTE, json.dumps(dict(provenance), ensure_ascii=False, allow_nan=False))
-        self._finished = True
-
-    def _put(self, name: str, where: slice, values: np.ndarray) -> None:
-        self._tallies[name].add(values)
-        try:
-            self._handle[name][where] = np.where(np.isnan(values), FILL_VALUE, values)
-        except (OSError, RuntimeError) as error:
-            raise self._unwritable(error) from error
-
-    def _summary(self, mask: np.ndarray) -> dict[str, Any]:
-        digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.grid)).encode())
-        digest.update(self.times.astype("<i8").tobytes() + np.packbits(mask).tobytes())
-        for name, tally in self._tallies.items():
-            digest.update(name.encode() + tally.digest.digest())
-        return {
-            "version": FORMAT_VERSION, "name": self.name, "grid": dataclasses.asdict(self.grid),
-            "start": str(self.times[0]), "end": str(self.times[-1]), "steps": len(self.times),
-            "step_seconds": self.step_seconds, "calendar": self.calendar,
-            "variables": [dataclasses.asdict(self._tallies[n].complete(info)) for n, info in self.variables.items()],
-            "gaps": _gaps(self.times, self.step_seconds), "fingerprint": digest.hexdigest(),
-        }  # fmt: skip
-
-    def _define(self) -> None:
-        handle, (rows, columns) = self._handle, self.grid.shape
-        handle.setncatts({"Conventions": "CF-1.8", "title": self.name, "source": "Freshet"})
-        for dimension, size in (("time", len(self.times)), ("y", rows), ("x", columns)):
-            handle.createDimension(dimension, size)
-        define_time(handle, self.times, self.calendar)
-        define_grid(handle, self.grid)
-        mask = handle.createVariable(MASK_VARIABLE, "i1", ("y", "x"))
-        mask.setncatts({"long_name": "1 inside the basin", "grid_mapping": "crs"})
-        depth = int(np.clip(_CHUNK_BYTES // (4 * rows * columns), 1, len(self.times)))
-        for info in self.variables.values():
-            dimensions, chunks = (
-                (("y", "x"), (rows, columns)) if info.static else (("time", "y", "x"), (depth, rows, columns))
-            )
-            variable = handle.createVariable(
-                info.name,
-                "f4",
-                dimensions,
-                zlib=True,
-                complevel=1,
-                shuffle=True,
-                chunksizes=chunks,
-                fill_value=FILL_VALUE,
-            )
-            variable.setncatts(
-                {
-                    "units": "1" if info.units == "-" else info.units,
-                    "long_name": info.label or info.name,
-                    "grid_mapping": "crs",
-                    "freshet_role": info.role,
-                    "freshet_quantity": info.quantity,
-                }
-            )
-
-    def _unwritable(self, error: BaseException) -> DataError:
-        folder = next(parent for parent in self.path.absolute().parents if parent.exists())
-        free = shutil.disk_usage(folder).free / 2**20
-        return DataError(
-            f"The dataset '{self.path.name}' could not be written",
-            got=f"{error}; {free:,.0f} MB free in {folder}",
-            remedy="Free space there, or choose another folder for the dataset",
-        )
+    file = _File(path)
+    found: list[Dataset] = []
+    try:
+        for sequence in list(file.groups) or [""]:
+            found.append(file.open(sequence))
+    except DataError:
+        for dataset in found:
+            dataset.close()
+        raise
+    return found
 
 
-def write_dataset(
-    path: Union[str, Path],
-    *,
-    name: str,
-    grid: Grid,
-    times: np.ndarray,
-    step_seconds: float,
-    dynamic: Mapping[str, tuple[VariableInfo, Union[np.ndarray, Iterator[np.ndarray]]]],
-    static: Mapping[str, tuple[VariableInfo, np.ndarray]],
-    mask: np.ndarray,
-    provenance: Mapping[str, Any],
-    calendar: str = "standard",
-) -> None:
-    """Write a dataset, whole or not at all.
-
-    Parameters
-    ----------
-    times : ndarray of datetime64, (T,)
-        Start of each step, strictly rising.
-    dynamic, static : mapping of name to (info, values)
-        Values of a dynamic variable are an array (T, H, W) or an iterator of blocks (t, H, W) in order; of a static
-        one an array (H, W). NaN means missing.
-    mask : bool (H, W)
-        True inside the basin.
-    """
-    infos = [dataclasses.replace(info, name=key, static=False) for key, (info, _) in dynamic.items()]
-    infos += [dataclasses.replace(info, name=key, static=True, role="static") for key, (info, _) in static.items()]
-    writer = DatasetWriter(
-        path, name=name, grid=grid, times=times, step_seconds=step_seconds, variables=infos, calendar=calendar
-    )
-    with writer:
-        for key, (_, values) in static.items():
-            writer.write_static(key, values)
-        for key, (_, values) in dynamic.items():
-            for block in [values] if hasattr(values, "shape") else values:
-                writer.append(key, block)
-        writer.finish(mask, provenance)
+def _kind(info: VariableInfo) -> str:
+    if info.static:
+        return "static map"
+    return "series at gauges" if info.gauges else "variable in time"
 
 
 def _read_attributes(handle: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -339,32 +263,19 @@ def _read_attributes(handle: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return summary, provenance
 
 
-def _not_ours(path: Path, found: str) -> DataError:
-    return DataError(
-        f"'{path.name}' is no Freshet dataset",
-        expected="a NetCDF file that 'prepare' has written",
-        got=found,
-        remedy="Prepare a dataset from this file, or choose another one",
-    )
-
-
-def _checked_times(times: np.ndarray) -> np.ndarray:
-    checked = np.asarray(times).astype("datetime64[s]")
-    if len(checked) == 0 or np.any(np.diff(checked.astype(np.int64)) <= 0):
-        raise ValueError("times have to be strictly rising and at least one")
-    return checked
-
-
-def _check_names(names: list[str]) -> None:
-    reserved = [name for name in names if name in _RESERVED]
-    if reserved:
-        raise DataError(
-            f"A variable cannot be called '{reserved[0]}'",
-            remedy="Give it another name; this one is used by the dataset itself",
+def _no_sequence(file: _File, sequence: str) -> DataError:
+    names = list(file.groups)
+    if not names:
+        return DataError(
+            f"The dataset '{file.path.name}' has no sequences",
+            got=f"the sequence '{sequence}' is asked for",
+            remedy="Leave the sequence empty",
         )
-
-
-def _gaps(times: np.ndarray, step_seconds: float) -> list[list[str]]:
-    """[last step before, first step after] of each gap, as ISO texts."""
-    wide = np.flatnonzero(np.diff(times.astype(np.int64)) > step_seconds)
-    return [[str(times[i]), str(times[i + 1])] for i in wide]
+    listed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    return DataError(
+        f"The dataset '{file.path.name}' has no sequence '{sequence}'"
+        if sequence
+        else f"The dataset '{file.path.name}' has several sequences, and none is named",
+        expected=listed,
+        remedy="Choose one of these",
+    )

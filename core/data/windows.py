@@ -7,6 +7,7 @@ from typing import Optional
 
 import numpy as np
 
+from ..contracts.dates import format_step
 from ..contracts.errors import DataError
 from ..contracts.grid import Grid
 from ..contracts.model_card import ModelCard, VariableCard
@@ -14,6 +15,7 @@ from ..contracts.units import normalise
 from .scaling import Scaler
 from .splits import window_ends
 from .store import Dataset
+from .timeline import shift
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Batch:
 @dataclass(frozen=True)
 class WindowData:
     """Scaled arrays of one dataset: ``x (T, C, H, W)`` with 0 (the mean) for missing and the nearest value in cells
-    that never have one, ``observed`` bool or None, ``season (T, 2)`` or None, ``static (S, H, W)``, ``y (T, H, W)``
-    with NaN for missing and outside the mask, or None.
+    that never have one, ``observed`` bool (False also where a value was filled) or None, ``season (T, 2)`` or None,
+    ``static (S, H, W)``, ``y (T, H, W)`` with NaN for missing, filled and outside the mask, or None.
     """
 
     name: str
@@ -60,7 +62,7 @@ class WindowData:
     def target_times(self, ends: np.ndarray) -> np.ndarray:
         """datetime64[s] (n, L): the dates that windows ending at ``ends`` predict, also past the end of the record."""
         steps = self.lead + np.arange(self.leads)
-        return self.times[ends][:, None] + (steps * int(self.step_seconds)).astype("timedelta64[s]")[None, :]
+        return shift(self.times[ends][:, None], steps[None, :], self.step_seconds)
 
     def batch(self, ends: np.ndarray, supervised_steps: int = 1) -> Batch:
         """Windows that end at ``ends``; targets of the last ``supervised_steps`` steps of each."""
@@ -96,16 +98,20 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
     _check_fit(dataset, card)
     x = np.stack([_scaled(dataset.dynamic(v.name), v) for v in card.inputs], axis=1)
     observed = np.isfinite(x)
-    complete = bool(observed.all())
-    for channel in range(x.shape[1]):
+    for channel, variable in enumerate(card.inputs):
         x[:, channel] = continued(x[:, channel], observed[:, channel].any(axis=0))
+        filled = dataset.filled(variable.name)
+        if filled is not None:
+            observed[:, channel] &= ~filled
+    complete = bool(observed.all())
     np.nan_to_num(x, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     static = None
     if card.static:
         static = np.concatenate([_static_channels(dataset.static_map(v.name), v) for v in card.static])
     y = None
     if card.target.name in dataset.variables:
-        y = _scaled(dataset.dynamic(card.target.name), card.target)
+        check_is_map(dataset, card.target.name)
+        y = _scaled(dataset.observed(card.target.name), card.target)
         y[:, ~dataset.mask] = np.nan
     return WindowData(
         name=dataset.name,
@@ -122,6 +128,17 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
         y=y,
         mask=dataset.mask,
     )
+
+
+def check_is_map(dataset: Dataset, name: str) -> None:
+    """Raise :class:`DataError` for a series at gauges, which a model of maps can neither read nor predict."""
+    if dataset.variables[name].gauges:
+        maps = [info.name for info in dataset.variables.values() if not info.gauges]
+        raise DataError(
+            f"'{name}' of '{dataset.name}' is a series at {len(dataset.gauges or ())} gauges, not a map",
+            expected=f"a map, such as {', '.join(maps)}",
+            remedy="Choose a map, or prepare the dataset with a gridding other than 'gauges'; gauges come later",
+        )
 
 
 def continued(maps: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -167,6 +184,7 @@ def _check_fit(dataset: Dataset, card: ModelCard) -> None:
             remedy="Prepare a dataset that holds these variables under these names",
         )
     for variable in needed.values():
+        check_is_map(dataset, variable.name)
         held = dataset.variables[variable.name]
         if normalise(held.units) != normalise(variable.units):
             raise DataError(
@@ -178,7 +196,7 @@ def _check_fit(dataset: Dataset, card: ModelCard) -> None:
     if abs(dataset.step_seconds - card.step_seconds) > 0.5:
         raise DataError(
             "The dataset's step differs from the model's",
-            expected=f"{card.step_seconds:g} s",
-            got=f"{dataset.step_seconds:g} s",
+            expected=format_step(card.step_seconds),
+            got=format_step(dataset.step_seconds),
             remedy="Prepare the dataset with the model's step",
         )

@@ -24,6 +24,7 @@ from ..contracts.run_folder import RunFolder
 from ..data.scaling import Scaler
 from ..data.splits import window_ends
 from ..data.store import Dataset
+from ..data.timeline import positions, shift
 from ..data.windows import WindowData, build_window_data
 from ..inference.artifacts import artifact_event, display_units, message, progress
 from ..inference.geotiff import iso, write_map, write_series
@@ -73,7 +74,7 @@ def explain(job: ExplainJob, run: RunFolder) -> Iterator[Event]:
     module, card = load_model(job.model, device)
     module.requires_grad_(False)
     yield message(f"Computing on {why}")
-    with Dataset.open(job.dataset) as dataset:
+    with Dataset.open(job.dataset, job.sequence) as dataset:
         place = _place(job, dataset.grid, dataset.mask)
         end = find_end(dataset.times, dataset.step_seconds, card, job.date)
         data = build_window_data(dataset, card)
@@ -96,7 +97,7 @@ def find_end(times: np.ndarray, step_seconds: float, card: ModelCard, text: str)
     """
     wanted = np.datetime64(parse_date(text, "The date to explain"), "s")
     ends = window_ends(times, step_seconds, card.window, card.lead, card.leads, need_target=False)
-    possible = times[ends] + np.timedelta64(int(round(card.lead * step_seconds)), "s")
+    possible = shift(times[ends], card.lead, step_seconds)
     hits = np.flatnonzero(possible == wanted)
     if not len(hits) and len(text.strip()) <= 10:
         same_day = np.flatnonzero(possible.astype("datetime64[D]") == wanted.astype("datetime64[D]"))
@@ -133,7 +134,7 @@ def _place(job: ExplainJob, grid: Grid, mask: np.ndarray) -> Place:
 
 def _ranges(possible: np.ndarray, step_seconds: float, most: int = 3) -> str:
     """'from 1990-01-30 to 1991-05-02, from ...'."""
-    cuts = np.flatnonzero(np.diff(possible).astype(np.int64) > 1.5 * step_seconds) + 1
+    cuts = np.flatnonzero(np.diff(positions(possible, step_seconds)) > 1) + 1
     runs = [f"from {iso(run[0])} to {iso(run[-1])}" for run in np.split(possible, cuts)]
     return ", ".join(runs[:most]) + (f" and {len(runs) - most} periods more" if len(runs) > most else "")
 

@@ -16,7 +16,7 @@ from ..contracts.errors import DataError
 from ..contracts.events import Artifact, Event
 from ..contracts.files import write_text
 from ..contracts.grid import Grid
-from ..contracts.model_card import ModelCard
+from ..contracts.model_card import ModelCard, read_card
 from ..contracts.run_folder import RunFolder
 from ..contracts.variables import quantity
 from ..data.store import Dataset
@@ -37,9 +37,11 @@ from .artifacts import (
 from .figures import Look
 from .geotiff import iso, write_map
 from .judge import MAP_SCORES, Judge, Reference, central_cell, describe_inputs, scores_document
+from .judged_sequences import pooled, sequences_to_judge
 from .predictor import Predictor
 from .report import Report, write_report
 from .selection import choose_ends, outside_ranges, overlap_with_training
+from .training_mean import MeanOfTraining
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Evaluation:
     """
 
     scores: dict[str, Any]
+    judges: list[Judge]
     maps: list[dict[str, np.ndarray]]
     card: ModelCard
     grid: Grid
@@ -74,11 +77,17 @@ def evaluate(job: EvaluateJob, run: RunFolder) -> Iterator[Event]:
 
     Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit.
     """
-    with Predictor(job.model, job.dataset, job.device, batch=job.batch) as predictor:
-        yield message(f"Device {predictor.why_device}.")
-        evaluation = yield from _judge(predictor, job.period, None)
+    card = read_card(job.model)
+    names, known = sequences_to_judge(job.dataset, job.sequence, card), MeanOfTraining(card, path=job.dataset)
+    found: list[Evaluation] = []
+    for name in names:
+        with Predictor(job.model, job.dataset, job.device, sequence=name, batch=job.batch) as predictor:
+            yield message(f"Device {predictor.why_device}." if not found else f"Judging '{name}'.")
+            share = (len(found) / len(names), 1 / len(names))
+            found.append((yield from _judge(predictor, job.period, None, known, share)))
     asked = [("Judge", job.model), ("On", job.dataset)]
-    yield from publish(evaluation, run, title=job.title, asked=asked)
+    asked += [("Sequences", ", ".join(names))] if any(names) else []
+    yield from publish(pooled(found) if len(found) > 1 else found[0], run, title=job.title, asked=asked)
 
 
 def evaluate_model(
@@ -228,11 +237,16 @@ def relative(run: RunFolder, path: Path) -> str:
 
 
 def _judge(
-    predictor: Predictor, period: PeriodConfig, ends: Optional[np.ndarray]
+    predictor: Predictor,
+    period: PeriodConfig,
+    ends: Optional[np.ndarray],
+    known: Optional[MeanOfTraining] = None,
+    share: tuple[float, float] = (0.0, 1.0),
 ) -> Generator[Event, None, Evaluation]:
+    """``share``: where on the progress bar this lies, and how long it is there."""
     card, data, dataset = predictor.card, predictor.data, predictor.dataset
     if ends is None:
-        ends, why = choose_ends(data, card, period, need_target=True)
+        ends, why = choose_ends(data, card, dataset, period, need_target=True)
         yield message(why)
     if len(ends) == 0:
         raise DataError("There is no window to judge", remedy="Lengthen the test period or shorten the window")
@@ -241,7 +255,7 @@ def _judge(
     notes += [note for note in (overlap_with_training(targets[:, 0], card, dataset),) if note]
     for note in notes:
         yield message(note, "warning")
-    reference = Reference.of(dataset, card, targets)
+    reference = Reference.of(dataset, card, targets, known)
     judges = [
         Judge(reference, card.lead + lead, central_cell(data.mask, reference.observed)) for lead in range(card.leads)
     ]
@@ -259,7 +273,7 @@ def _judge(
                 values.add(observed)
                 deltas.add(np.abs(maps[:, 0] - observed))
         done += len(chunk)
-        yield progress(done / len(ends), f"Judged {done} of {len(ends)} dates")
+        yield progress(share[0] + share[1] * done / len(ends), f"Judged {done} of {len(ends)} dates")
     look = look_of(card, *sequential_range(values), symmetric_limit(deltas))
     return _evaluation(predictor, ends, judges, look, notes)
 
@@ -279,6 +293,7 @@ def _evaluation(
     _, maps = next(predictor.predict(ends[chosen : chosen + 1]))
     return Evaluation(
         scores=scores_document(judges, card, dataset),
+        judges=judges,
         maps=[judge.model.maps() for judge in judges],
         card=card,
         grid=dataset.grid,

@@ -5,6 +5,7 @@ Symbols: n dates, H rows, W columns. Values are in the target's unit, NaN is mis
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -16,9 +17,13 @@ from ..contracts.model_card import ModelCard
 from ..contracts.training_job import PeriodConfig
 from ..data.splits import period_steps
 from ..data.store import Dataset
+from ..data.timeline import index_of
+from ..data.windows import check_is_map
 from ..metrics.baselines import Climatology, Persistence, climatology, clock, persistence_distance
 from ..metrics.scores import Scores, plain, skill
 from .geotiff import iso
+from .selection import periods_of
+from .training_mean import MeanOfTraining
 
 MAP_SCORES = ("nse", "rmse", "kge")
 NOTE = (
@@ -40,8 +45,12 @@ class Reference:
     climatology: Climatology
 
     @classmethod
-    def of(cls, dataset: Dataset, card: ModelCard, judged: np.ndarray) -> Reference:
-        """``judged`` (m,): the dates to be judged, from which no climatology is taken if it can be helped."""
+    def of(
+        cls, dataset: Dataset, card: ModelCard, judged: np.ndarray, known: Optional[MeanOfTraining] = None
+    ) -> Reference:
+        """``judged`` (m,): the dates to be judged, from which no climatology is taken if it can be helped. ``known``
+        gives the mean of the sequences that the model was trained on, for a sequence that holds no training steps.
+        """
         if card.target.name not in dataset.variables:
             raise DataError(
                 f"The dataset '{dataset.name}' does not hold the observed target '{card.target.name}'",
@@ -49,10 +58,14 @@ class Reference:
                 got=", ".join(dataset.variables),
                 remedy="Prepare a dataset that holds it, or predict without judging",
             )
-        observed = dataset.dynamic(card.target.name)
+        check_is_map(dataset, card.target.name)
+        observed = dataset.observed(card.target.name)
         observed[:, ~dataset.mask] = np.nan
-        steps, words = climatology_steps(dataset.times, card, judged)
-        mean = climatology(observed, dataset.times, steps, words=words)
+        periods = periods_of(card, dataset)
+        mean = known.on(dataset.grid) if known is not None and dataset.sequence and "train" not in periods else None
+        if mean is None:
+            steps, words = climatology_steps(dataset.times, periods, judged)
+            mean = climatology(observed, dataset.times, steps, words=words, step_seconds=dataset.step_seconds)
         positions = clock(dataset.times, dataset.step_seconds)
         return cls(
             observed,
@@ -76,12 +89,13 @@ class Reference:
 
     def position(self, dates: np.ndarray) -> np.ndarray:
         """Clock positions of ``dates``, also past the end of the record."""
-        seconds = (dates - self.times[0]).astype("timedelta64[s]").astype(np.int64)
-        return np.rint(seconds / self.step_seconds).astype(np.int64)
+        return index_of(dates, self.times[0], self.step_seconds)
 
 
-def climatology_steps(times: np.ndarray, card: ModelCard, judged: np.ndarray) -> tuple[np.ndarray, str]:
-    """bool (T,): the steps that a climatology is taken from, and words for them.
+def climatology_steps(
+    times: np.ndarray, periods: Mapping[str, Any], judged: np.ndarray
+) -> tuple[np.ndarray, str]:  # fmt: skip
+    """bool (T,): the steps that a climatology is taken from, and words for them. ``periods`` of the model's card.
 
     Training and validation period, since the model was chosen by both; the judged dates are left out. Another basin may
     hold neither: then all dates that are not judged, and if there are none the judged ones.
@@ -89,8 +103,8 @@ def climatology_steps(times: np.ndarray, card: ModelCard, judged: np.ndarray) ->
     outside = ~np.isin(times, judged)
     known = np.zeros(len(times), dtype=bool)
     for name in ("train", "validation"):
-        if name in card.periods:
-            known |= period_steps(times, PeriodConfig(*card.periods[name]))
+        if name in periods:
+            known |= period_steps(times, PeriodConfig(*periods[name]))
     if (known & outside).any():
         return known & outside, "training and validation period"
     if outside.any():

@@ -33,6 +33,7 @@ from .judge import Judge, Reference, central_cell, scores_document
 from .predictor import Predictor
 from .report import Report, write_report
 from .selection import choose_ends, outside_ranges, overlap_with_training
+from .training_mean import MeanOfTraining
 
 
 @dataclass
@@ -73,12 +74,14 @@ def predict(job: PredictJob, run: RunFolder) -> Iterator[Event]:
     Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit; :class:`RunError`
     where the disc is full.
     """
-    with Predictor(job.model, job.dataset, job.device, batch=job.batch) as predictor:
+    with Predictor(job.model, job.dataset, job.device, sequence=job.sequence, batch=job.batch) as predictor:
         yield message(f"Device {predictor.why_device}.")
-        ends, why = choose_ends(predictor.data, predictor.card, job.period, need_target=False)
+        ends, why = choose_ends(predictor.data, predictor.card, predictor.dataset, job.period, need_target=False)
         yield message(why)
         asked = [("Predict with", job.model), ("On", job.dataset)]
-        yield from predict_series(predictor, ends, run, title=job.title, asked=asked)
+        asked += [("Sequence", predictor.dataset.sequence)] if predictor.dataset.sequence else []
+        known = MeanOfTraining(predictor.card, path=job.dataset)
+        yield from predict_series(predictor, ends, run, title=job.title, asked=asked, known=known)
 
 
 def predict_series(
@@ -89,13 +92,14 @@ def predict_series(
     title: str = "",
     asked: Sequence[tuple[str, str]] = (),
     history: Sequence[dict[str, Any]] = (),
+    known: Optional[MeanOfTraining] = None,
 ) -> Generator[Event, None, Optional[dict[str, Any]]]:
     """Maps, scores, score maps and report of windows that end at ``ends``, into ``run``; gives the content of
     scores.json.
 
-    ``history``: METRIC values of a training, drawn as the loss curve.
+    ``history``: METRIC values of a training, drawn as the loss curve. ``known``: the climatology of sequences.
     """
-    plan = _plan(predictor, run, ends)
+    plan = _plan(predictor, run, ends, known)
     for note in plan.notes:
         yield message(note, "warning")
     yield from _write_maps(plan)
@@ -111,13 +115,13 @@ def predict_series(
     return scores
 
 
-def _plan(predictor: Predictor, run: RunFolder, ends: np.ndarray) -> _Plan:
+def _plan(predictor: Predictor, run: RunFolder, ends: np.ndarray, known: Optional[MeanOfTraining]) -> _Plan:
     card, data, dataset = predictor.card, predictor.data, predictor.dataset
     targets = data.target_times(ends)
     notes = list(outside_ranges(dataset, card, data, ends))
     reference, judges, cell = None, [], central_cell(data.mask)
     if card.target.name in dataset.variables:
-        reference = Reference.of(dataset, card, targets)
+        reference = Reference.of(dataset, card, targets, known)
     if reference is not None and not reference.holds_any(targets):
         notes.append("The dataset holds no observed value of the target on these dates, so nothing can be judged.")
         reference = None

@@ -32,6 +32,7 @@ class Predictor:
     model_path : path of a model file, or (module, card) of a model at hand.
     dataset_path : path of a dataset, or an open :class:`Dataset` (which is then not closed).
     device : "auto", "cpu", "cuda" or "mps".
+    sequence : which sequence of the dataset, for a path of a file with several.
     batch : windows computed at once; frames above ``whole_frame_cells`` are computed one window at a time, in tiles.
 
     Raises :class:`ModelFileError`, :class:`DataError` where model or dataset cannot be read or do not fit each other.
@@ -43,6 +44,7 @@ class Predictor:
         dataset_path: Union[str, Path, Dataset],
         device: str = "auto",
         *,
+        sequence: str = "",
         batch: int = 8,
         tile_px: int = TILE_PX,
         whole_frame_cells: int = WHOLE_FRAME_CELLS,
@@ -57,7 +59,7 @@ class Predictor:
             if isinstance(dataset_path, Dataset):
                 self.dataset = dataset_path
             else:
-                self.dataset = stack.enter_context(Dataset.open(dataset_path))
+                self.dataset = stack.enter_context(Dataset.open(dataset_path, sequence))
             self.data: WindowData = build_window_data(self.dataset, self.card)
             self._open = stack.pop_all()
         self._scaler = Scaler.from_dict(self.card.target.scaler)

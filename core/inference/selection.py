@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Optional
+from collections.abc import Iterator, Mapping
+from typing import Any, Optional
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _MARGIN = 0.01  # of the range seen: rounding, not another climate
 
 
 def choose_ends(
-    data: WindowData, card: ModelCard, period: PeriodConfig, *, need_target: bool
+    data: WindowData, card: ModelCard, dataset: Dataset, period: PeriodConfig, *, need_target: bool
 ) -> tuple[np.ndarray, str]:
     """Last input steps of the windows whose targets all lie in ``period``, and why these, as a sentence.
 
@@ -28,7 +28,7 @@ def choose_ends(
     :class:`DataError` where no window is left.
     """
     ends = data.valid_ends(need_target=need_target)
-    period, why = effective_period(data.times, card, period)
+    period, why = effective_period(data.times, periods_of(card, dataset), period)
     targets = data.target_times(ends)
     inside = period_steps(targets.reshape(-1), period).reshape(targets.shape).all(axis=1)
     if not inside.any():
@@ -41,14 +41,26 @@ def choose_ends(
     return ends[inside], why
 
 
-def effective_period(times: np.ndarray, card: ModelCard, period: PeriodConfig) -> tuple[PeriodConfig, str]:
-    """The period asked for; without one the test period of the card if inside ``times``, else an open one."""
+def periods_of(card: ModelCard, dataset: Dataset) -> Mapping[str, Any]:
+    """First and last date of the periods that a model knows of this dataset. Of another basin those of all its training
+    data; of a sequence that it has not met none, since dates of events and simulations say nothing of each other.
+    """
+    known = card.periods_by_dataset.get(dataset.fingerprint())
+    if known is not None:
+        return known
+    return {} if dataset.sequence else card.periods
+
+
+def effective_period(
+    times: np.ndarray, periods: Mapping[str, Any], period: PeriodConfig
+) -> tuple[PeriodConfig, str]:  # fmt: skip
+    """The period asked for; without one the test period of ``periods`` if inside ``times``, else an open one."""
     if period.start or period.end:
         return period, "The period that was asked for."
-    if "test" in card.periods:
-        first, last = (np.datetime64(text, "s") for text in card.periods["test"])
+    if "test" in periods:
+        first, last = (np.datetime64(text, "s") for text in periods["test"])
         if times[0] <= first and last <= times[-1]:
-            return PeriodConfig(*card.periods["test"]), "The test period of the model, which its training has not seen."
+            return PeriodConfig(*periods["test"]), "The test period of the model, which its training has not seen."
     return period, "All dates of the dataset, since no test period of the model lies inside it."
 
 
@@ -56,9 +68,10 @@ def overlap_with_training(dates: np.ndarray, card: ModelCard, dataset: Dataset) 
     """A sentence where dates of the same dataset were trained on, else empty."""
     if not any(text.endswith(dataset.fingerprint()) for text in card.datasets):
         return ""
+    periods = periods_of(card, dataset)
     for name in ("train", "validation"):
-        if name in card.periods:
-            count = int(period_steps(dates, PeriodConfig(*card.periods[name])).sum())
+        if name in periods:
+            count = int(period_steps(dates, PeriodConfig(*periods[name])).sum())
             if count:
                 which = "training" if name == "train" else name
                 return f"{count} of {len(dates)} dates lie in the {which} period of the model: scores there flatter it."

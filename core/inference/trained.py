@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from torch import nn
@@ -19,6 +19,7 @@ from ..data.store import Dataset
 from .artifacts import message
 from .predict import predict_series
 from .predictor import Predictor
+from .training_mean import MeanOfTraining
 
 CARD_KEYS = ("period", "steps", "lead_steps", "model", "persistence", "climatology", "skill", "dataset")
 
@@ -46,11 +47,12 @@ def results_of_training(
     history: Sequence[dict[str, Any]],
     *,
     folder: str = "",
+    known: Optional[MeanOfTraining] = None,
 ) -> Generator[Event, None, dict[str, Any]]:
     """Predict and judge the test windows of ``split``; gives the scores for the model card.
 
     Where there is no test period the validation period is judged, and said so. ``folder``: below ``results``, for one
-    of several datasets.
+    of several datasets. ``known``: the climatology of sequences.
     """
     part = _Part(run, folder) if folder else run
     ends, name = _judged(split)
@@ -60,8 +62,10 @@ def results_of_training(
         )
     with Predictor((module, card), dataset) as predictor:
         title = card.title if not folder else f"{card.title}: {dataset.name}"
-        asked = [("Trained on", ", ".join(text.rsplit(" ", 1)[0] for text in card.datasets))]
-        scores = yield from predict_series(predictor, ends, part, title=title, asked=asked, history=history)
+        asked = [("Trained on", _names(card.datasets))]
+        scores = yield from predict_series(
+            predictor, ends, part, title=title, asked=asked, history=history, known=known
+        )
     return {key: scores[key] for key in CARD_KEYS} if scores else {}
 
 
@@ -78,6 +82,12 @@ def write_mean_scores(scores: Sequence[dict[str, Any]], run: RunFolder) -> None:
 def _mean(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     known = {key: [part[key] for part in parts if part.get(key) is not None] for key in parts[0]}
     return {key: float(np.mean(values)) if values else None for key, values in known.items()}
+
+
+def _names(datasets: Sequence[str]) -> str:
+    """Names of the datasets of a card, the first ten of many."""
+    names = [text.rsplit(" ", 1)[0] for text in datasets]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _judged(split: Split) -> tuple[np.ndarray, str]:

@@ -12,9 +12,12 @@ from typing import Optional
 import numpy as np
 
 from ..contracts.errors import DataError
+from ..contracts.steps import months_of
 
-_DAYS = 366
+_DAY_SECONDS = 86400.0
+_DAYS, _MONTHS, _HOURS = 366, 12, 24
 _TWO_YEARS_DAYS = 2 * 365
+_DAYS_OF_A_CYCLE = 14  # fewer days of training do not tell the daily cycle from the weather
 _BLOCK_CELLS = 65536  # cells summed at once in float64
 
 
@@ -26,7 +29,11 @@ def persistence_distance(lead_steps: int) -> int:
 
 
 def clock(times: np.ndarray, step_seconds: float) -> np.ndarray:
-    """int64 (T,): the position of each date on a clock without gaps, 0 for the first."""
+    """int64 (T,): the position of each date on a clock without gaps, 0 for the first; months by the calendar."""
+    months = months_of(step_seconds)
+    if months:
+        month = times.astype("datetime64[M]").astype(np.int64)
+        return np.floor_divide(month - month[0], months)
     seconds = times.astype("datetime64[s]").astype(np.int64)
     return np.rint((seconds - seconds[0]) / step_seconds).astype(np.int64)
 
@@ -67,18 +74,21 @@ def persistence(observed: np.ndarray, distance_steps: int, positions: Optional[n
 
 @dataclass(frozen=True)
 class Climatology:
-    """Mean per cell of the training period: one map a day of the year (366, H, W), or one map (1, H, W). ``note`` says
-    which.
+    """Mean per cell of the training period: one map a day of the year (366, H, W), a calendar month (12, H, W), or one
+    map (1, H, W); ``hours`` (24, H, W) is what each hour of the day departs from it, or None. ``note`` says which.
     """
 
     maps: np.ndarray
     note: str
+    hours: Optional[np.ndarray] = None
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """float32 (n, H, W) for dates ``times`` (n,)."""
         if len(self.maps) == 1:
-            return np.broadcast_to(self.maps[0], (len(times), *self.maps.shape[1:]))
-        return self.maps[day_of_year(times)]
+            mean = np.broadcast_to(self.maps[0], (len(times), *self.maps.shape[1:]))
+        else:
+            mean = self.maps[month_of_year(times) if len(self.maps) == _MONTHS else day_of_year(times)]
+        return mean if self.hours is None else mean + self.hours[hour_of_day(times)]
 
 
 def climatology(
@@ -87,12 +97,14 @@ def climatology(
     train_mask: np.ndarray,
     half_width_days: int = 7,
     words: str = "training period",
+    step_seconds: float = _DAY_SECONDS,
 ) -> Climatology:
-    """Mean per cell and day of the year over the steps of ``train_mask`` (T,), within ``half_width_days`` around the
-    day.
+    """Mean per cell and time of the year over the steps of ``train_mask`` (T,): per day of the year, within
+    ``half_width_days`` around it, or per calendar month where the steps are months. Steps within a day add the mean
+    departure of each hour of the day, where the training holds enough days.
 
     With fewer than two years of training the mean of all training steps, since a single year would repeat its own
-    weather. A cell or day without an observation is NaN. The time of day is not told apart.
+    weather. A cell or day without an observation is NaN.
     """
     train = np.flatnonzero(train_mask)
     if len(train) == 0:
@@ -100,13 +112,19 @@ def climatology(
             "There is no step to take a climatology from",
             remedy="Choose a period that leaves some of the record outside of it",
         )
-    days = day_of_year(times[train])
-    if _span_days(times[train]) < _TWO_YEARS_DAYS - 1:
+    months, span = months_of(step_seconds), _span_days(times[train], step_seconds)
+    hours, cycle = _daily_cycle(observed, times, train, step_seconds)
+    if span < _TWO_YEARS_DAYS or (months and months % _MONTHS == 0):
         sums, counts = _sums_by(observed, train, np.zeros(len(train), dtype=np.int64), 1)
-        return Climatology(_mean(sums, counts), f"mean per cell of the {words} (it spans less than two years)")
-    sums, counts = _sums_by(observed, train, days, _DAYS)
+        why = "it spans less than two years" if span < _TWO_YEARS_DAYS else "its steps are years"
+        return Climatology(_mean(sums, counts), f"mean per cell{cycle} of the {words} ({why})", hours)
+    if months:
+        sums, counts = _sums_by(observed, train, month_of_year(times[train]), _MONTHS)
+        return Climatology(_mean(sums, counts), f"mean per cell and calendar month of the {words}")
+    sums, counts = _sums_by(observed, train, day_of_year(times[train]), _DAYS)
     maps = _mean(_around(sums, half_width_days), _around(counts, half_width_days))
-    return Climatology(maps, f"mean per cell and day of the year (+-{half_width_days} days) of the {words}")
+    note = f"mean per cell and day of the year (+-{half_width_days} days){cycle} of the {words}"
+    return Climatology(maps, note, hours)
 
 
 def day_of_year(times: np.ndarray) -> np.ndarray:
@@ -115,8 +133,32 @@ def day_of_year(times: np.ndarray) -> np.ndarray:
     return (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64)
 
 
-def _span_days(times: np.ndarray) -> float:
-    return float((times[-1] - times[0]).astype("timedelta64[s]").astype(np.int64)) / 86400.0
+def month_of_year(times: np.ndarray) -> np.ndarray:
+    """int64 (n,): 0 for January."""
+    return times.astype("datetime64[M]").astype(np.int64) % _MONTHS
+
+
+def hour_of_day(times: np.ndarray) -> np.ndarray:
+    """int64 (n,): 0 for the hour after midnight."""
+    return times.astype("datetime64[h]").astype(np.int64) % _HOURS
+
+
+def _span_days(times: np.ndarray, step_seconds: float) -> float:
+    """From the begin of the first step to the end of the last."""
+    return (int(clock(times, step_seconds)[-1]) + 1) * step_seconds / _DAY_SECONDS
+
+
+def _daily_cycle(
+    observed: np.ndarray, times: np.ndarray, train: np.ndarray, step_seconds: float
+) -> tuple[Optional[np.ndarray], str]:
+    """Departure of each hour of the day from the mean per cell, (24, H, W), 0 where an hour was never observed; and
+    words for it. None for steps of a day and longer, or a training of a few days.
+    """
+    if step_seconds >= _DAY_SECONDS or len(np.unique(times[train].astype("datetime64[D]"))) < _DAYS_OF_A_CYCLE:
+        return None, ""
+    sums, counts = _sums_by(observed, train, hour_of_day(times[train]), _HOURS)
+    mean = _mean(sums.sum(axis=0), counts.sum(axis=0))
+    return np.nan_to_num(_mean(sums, counts) - mean, copy=False), " and hour of the day"
 
 
 def _sums_by(observed: np.ndarray, steps: np.ndarray, group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:

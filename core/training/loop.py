@@ -189,16 +189,15 @@ def _with_target(item: TrainingSet, ends: np.ndarray, supervised_steps: int = 1)
 
 
 def _validate(work: _Work) -> Generator[Event, None, tuple[float, float]]:
-    """(loss, NSE in scaled units) over the validation windows; the training windows judge where there are none."""
+    """(loss, NSE in scaled units) over the validation windows; the training windows judge where no dataset has any."""
     config = work.config
     work.module.eval()
     total, weight, squared, spread = 0.0, 0, 0.0, 0.0
-    for item in work.sets:
-        ends = _with_target(item, item.split.validation)
-        ends = ends if len(ends) else _with_target(item, item.split.train)
+    for item, ends in _judging(work.sets):
         most = max(_FEWEST_VALIDATION_WINDOWS, len(item.split.train) // config.window_stride // 4)
         ends = ends[:: max(1, math.ceil(len(ends) / most))]
-        mean = np.nanmean(item.data.y[item.split.train_steps])
+        steps = item.split.train_steps if item.split.train_steps.any() else item.split.validation_steps
+        mean = np.nanmean(item.data.y[steps])
         variance = work.to_device(item.variance)
         for start in range(0, len(ends), config.batch * 2):
             batch = item.data.batch(ends[start : start + config.batch * 2])
@@ -211,6 +210,16 @@ def _validate(work: _Work) -> Generator[Event, None, tuple[float, float]]:
                 weight += count
             yield Event(EventKind.MESSAGE, {"level": "tick", "text": ""})
     return total / max(weight, 1), 1.0 - squared / max(spread, 1e-12)
+
+
+def _judging(sets: Sequence[TrainingSet]) -> list[tuple[TrainingSet, np.ndarray]]:
+    """The validation windows of each dataset that has some; where none has, all training windows."""
+    for name in ("validation", "train"):
+        found = [(item, _with_target(item, getattr(item.split, name))) for item in sets]
+        found = [(item, ends) for item, ends in found if len(ends)]
+        if found:
+            return found
+    return []
 
 
 def _learning_rate(work: _Work, epoch: float) -> float:
@@ -236,11 +245,10 @@ def _out_of_time(work: _Work) -> bool:
 
 def _write_live_maps(path: Path, work: _Work) -> None:
     """Scaled maps of one validation date, predicted and observed, so that a person sees them sharpen."""
-    item = work.sets[0]
-    ends = item.split.validation if len(item.split.validation) else item.split.train
-    ends = _with_target(item, ends)
-    if not len(ends):
+    judging = _judging(work.sets)
+    if not judging:
         return
+    item, ends = judging[0]
     chosen = ends[len(ends) // 2 : len(ends) // 2 + 1]
     batch = item.data.batch(chosen)
     with torch.inference_mode():

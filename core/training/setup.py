@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 import numpy as np
 
+from ..contracts.dates import format_step
 from ..contracts.errors import ConfigError, DataError
 from ..contracts.model_card import ModelCard, VariableCard
 from ..contracts.models import family as model_family
@@ -17,9 +18,17 @@ from ..contracts.training_job import SplitConfig, TrainJob
 from ..contracts.units import normalise
 from ..contracts.variables import quantity
 from ..data.scaling import Scaler
-from ..data.splits import Split, split_steps, split_windows
+from ..data.splits import (
+    ROLES,
+    Split,
+    sequence_roles,
+    split_of_rest,
+    split_steps,
+    split_windows,
+    without_windows,
+)
 from ..data.store import Dataset
-from ..data.windows import WindowData, build_window_data
+from ..data.windows import WindowData, build_window_data, check_is_map
 
 
 @dataclass(frozen=True)
@@ -34,19 +43,42 @@ class TrainingSet:
 
 
 def splits_of(datasets: Sequence[Dataset], split: SplitConfig, window: int, lead: int, leads: int) -> list[Split]:
-    """The split of each dataset by its own dates. Raises :class:`DataError` that names the dataset."""
-    splits = []
-    for dataset in datasets:
+    """The split of each dataset by its own dates, or by whole sequences where ``split`` names some.
+
+    A sequence that is too short for a window has none; raises :class:`DataError` that names the dataset where a plain
+    dataset is too short, or all sequences are.
+    """
+    roles, rest = roles_of(datasets, split), split_of_rest(split)
+    splits, faults = [], []
+    for dataset, role in zip(datasets, roles):
         try:
-            splits.append(split_windows(dataset.times, dataset.step_seconds, split, window, lead, leads))
+            splits.append(split_windows(dataset.times, dataset.step_seconds, rest, window, lead, leads, role))
         except DataError as error:
-            raise DataError(
-                f"Dataset '{dataset.name}': {error.problem}",
-                expected=error.expected,
-                got=error.got,
-                remedy=error.remedy,
-            ) from error
+            faults.append(_named(dataset, error))
+            if not dataset.sequence:
+                raise faults[-1] from error
+            splits.append(without_windows(dataset.times))
+    if not any(len(item.train) for item in splits):
+        raise faults[0]
     return splits
+
+
+def roles_of(datasets: Sequence[Dataset], split: SplitConfig) -> list[str]:
+    """Which sequences (or whole datasets, by their names) train, validate and test; "" where time is split."""
+    return sequence_roles([dataset.sequence or dataset.name for dataset in datasets], split)
+
+
+def too_short(datasets: Sequence[Dataset], splits: Sequence[Split]) -> str:
+    """A sentence that names the sequences that give no window; empty where all do."""
+    names = [
+        dataset.sequence
+        for dataset, split in zip(datasets, splits)
+        if dataset.sequence and not (len(split.train) or len(split.validation) or len(split.test))
+    ]
+    if not names:
+        return ""
+    listed = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return f"{len(names)} of {len(datasets)} sequences are too short for a window and are left out: {listed}."
 
 
 def warm_up_of(job: TrainJob, datasets: Sequence[Dataset]) -> tuple[int, str]:
@@ -55,8 +87,15 @@ def warm_up_of(job: TrainJob, datasets: Sequence[Dataset]) -> tuple[int, str]:
         return job.warm_up, "asked for"
     if job.target in job.inputs:
         return 0, "the past target tells the state at the begin of the window"
-    shortest = min(int(split_steps(d.times, job.split).sum()) for d in datasets)
+    roles, rest = roles_of(datasets, job.split), split_of_rest(job.split)
+    least = job.window + max(0, job.lead + job.leads - 1)
+    steps_of = [int(split_steps(d.times, rest, "train", role).sum()) for d, role in zip(datasets, roles)]
+    training = [steps for steps, role in zip(steps_of, roles) if role in ("", "train")]
+    shortest = min([steps for steps in training if steps >= least] or training)
     longest = shortest // 4 - job.window
+    whole = [len(d.times) for d, role in zip(datasets, roles) if role in ("validation", "test")]
+    if whole:  # every sequence that judges and could hold a window has to hold one with its warm-up too
+        longest = min(longest, min([steps for steps in whole if steps >= least] or whole) - least)
     steps = max(0, min(2 * job.window, longest))
     return (
         steps,
@@ -88,6 +127,7 @@ def build_card(job: TrainJob, datasets: Sequence[Dataset], splits: Sequence[Spli
         crs=first.grid.crs,
         extent=first.grid.extent,
         periods=_periods(datasets, splits),
+        periods_by_dataset=periods_by_dataset(datasets, splits),
         training=job.training.to_dict(),
         datasets=tuple(f"{d.name} {d.fingerprint()}" for d in datasets),
         versions=versions(),
@@ -96,24 +136,32 @@ def build_card(job: TrainJob, datasets: Sequence[Dataset], splits: Sequence[Spli
 
 
 def training_sets(datasets: Sequence[Dataset], splits: Sequence[Split], card: ModelCard) -> list[TrainingSet]:
-    """Scaled windows of every dataset; the datasets must hold the target."""
+    """Scaled windows of every dataset that trains or validates; the datasets must hold the target."""
     sets = []
     for dataset, split in zip(datasets, splits):
-        data = build_window_data(dataset, card)
-        if data.y is None:
+        if card.target.name not in dataset.variables:
             raise DataError(
                 f"The dataset '{dataset.name}' lacks the target '{card.target.name}'",
                 got=", ".join(dataset.variables),
                 remedy="Prepare a dataset that holds it",
             )
-        values = data.y[split.train_steps]
+        if not (len(split.train) or len(split.validation)):
+            continue
+        data = build_window_data(dataset, card)
+        values = data.y[split.train_steps if split.train_steps.any() else split.validation_steps]
         if not np.isfinite(values).any():
+            period = "training" if split.train_steps.any() else "validation"
             raise DataError(
-                f"The target '{card.target.name}' of '{dataset.name}' has no value in the training period",
-                remedy="Choose another training period, or check the mask",
+                f"The target '{card.target.name}' of '{dataset.name}' has no value in the {period} period",
+                remedy=f"Choose another {period} period, or check the mask",
             )
         sets.append(TrainingSet(data, split, _cell_variance(values)))
     return sets
+
+
+def periods_by_dataset(datasets: Sequence[Dataset], splits: Sequence[Split]) -> dict[str, dict[str, list[str]]]:
+    """By the fingerprint of each dataset: first and last date of each of its periods."""
+    return {d.fingerprint(): _periods([d], [s]) for d, s in zip(datasets, splits)}
 
 
 def versions() -> dict[str, str]:
@@ -155,13 +203,17 @@ def _variable_card(job: TrainJob, name: str, datasets: Sequence[Dataset], splits
 
 
 def _training_values(name: str, datasets: Sequence[Dataset], splits: Sequence[Split]) -> np.ndarray:
-    """All values inside the masks: of the training period, or of the map where it is static."""
+    """All observed values inside the masks: of the training period, or of the map where it is static. Filled ones are
+    left out.
+    """
     parts = []
     for dataset, split in zip(datasets, splits):
+        if not split.train_steps.any():
+            continue
         if dataset.variables[name].static:
             parts.append(dataset.static_map(name)[dataset.mask])
         else:
-            parts.append(dataset.dynamic(name)[split.train_steps][:, dataset.mask].ravel())
+            parts.append(dataset.observed(name)[split.train_steps][:, dataset.mask].ravel())
     return np.concatenate(parts)
 
 
@@ -175,6 +227,7 @@ def _check_datasets(job: TrainJob, datasets: Sequence[Dataset]) -> None:
                     expected=f"one of {', '.join(dataset.variables)}",
                     remedy="Choose among these, or prepare the dataset again",
                 )
+            check_is_map(dataset, name)
             held = dataset.variables[name]
             if held.static != (name in job.static):
                 raise ConfigError(
@@ -190,7 +243,7 @@ def _check_datasets(job: TrainJob, datasets: Sequence[Dataset]) -> None:
         if abs(dataset.step_seconds - first.step_seconds) > 0.5:
             raise DataError(
                 f"'{first.name}' and '{dataset.name}' have different steps",
-                got=f"{first.step_seconds:g} s and {dataset.step_seconds:g} s",
+                got=f"{format_step(first.step_seconds)} and {format_step(dataset.step_seconds)}",
                 remedy="Prepare both with the same step",
             )
     unknown = sorted(set(job.scalers) - {*job.inputs, *job.static, job.target})
@@ -201,12 +254,18 @@ def _check_datasets(job: TrainJob, datasets: Sequence[Dataset]) -> None:
 def _periods(datasets: Sequence[Dataset], splits: Sequence[Split]) -> dict[str, list[str]]:
     """First and last date of each period over all datasets, as ISO texts."""
     periods = {}
-    for name in ("train", "validation", "test"):
+    for name in ROLES:
         dates = [d.times[getattr(s, f"{name}_steps")] for d, s in zip(datasets, splits)]
         dates = np.concatenate(dates)
         if len(dates):
             periods[name] = [str(dates.min()), str(dates.max())]
     return periods
+
+
+def _named(dataset: Dataset, error: DataError) -> DataError:
+    return DataError(
+        f"Dataset '{dataset.name}': {error.problem}", expected=error.expected, got=error.got, remedy=error.remedy
+    )
 
 
 def _plain(options: dict) -> dict:

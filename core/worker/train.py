@@ -15,11 +15,21 @@ from ..contracts.model_card import ModelCard
 from ..contracts.run_folder import RunFolder
 from ..contracts.training_job import FinetuneJob, TrainingConfig, TrainJob
 from ..data.splits import Split
-from ..data.store import Dataset
+from ..data.store import Dataset, open_datasets
 from ..inference.trained import results_of_training, write_mean_scores
+from ..inference.training_mean import MeanOfTraining
 from ..training.loop import fit
 from ..training.model_file import build_from_card, load_model, save_model
-from ..training.setup import TrainingSet, build_card, splits_of, training_sets, versions, warm_up_of
+from ..training.setup import (
+    TrainingSet,
+    build_card,
+    periods_by_dataset,
+    splits_of,
+    too_short,
+    training_sets,
+    versions,
+    warm_up_of,
+)
 
 T = TypeVar("T")
 
@@ -41,14 +51,20 @@ class Ready:
 def opened(job: TrainJob) -> Iterator[Ready]:
     """Open the datasets of a training job, choose the warm-up, fit scalers, cut windows."""
     with contextlib.ExitStack() as stack:
-        datasets = [stack.enter_context(Dataset.open(path)) for path in job.datasets]
+        datasets = open_all(job.datasets, stack)
         warm_up, why = warm_up_of(job, datasets)
         splits = splits_of(datasets, job.split, job.window + warm_up, job.lead, job.leads)
         card = build_card(job, datasets, splits, warm_up)
         note = (
             f"Each prediction reads {card.window} steps: a window of {job.window} after a warm-up of {warm_up} ({why})."
         )
+        note = f"{note} {too_short(datasets, splits)}".strip()
         yield Ready(datasets, splits, card, training_sets(datasets, splits, card), note)
+
+
+def open_all(paths: Sequence[str], stack: contextlib.ExitStack) -> list[Dataset]:
+    """The datasets of all files, each sequence of a file as one of them; ``stack`` closes them."""
+    return [stack.enter_context(dataset) for path in paths for dataset in open_datasets(path)]
 
 
 def train(job: TrainJob, run: RunFolder) -> Iterator[Event]:
@@ -65,7 +81,7 @@ def finetune(job: FinetuneJob, run: RunFolder) -> Iterator[Event]:
     """
     module, source = load_model(job.model)
     with contextlib.ExitStack() as stack:
-        datasets = [stack.enter_context(Dataset.open(path)) for path in job.datasets]
+        datasets = open_all(job.datasets, stack)
         for dataset in datasets:
             if source.target.name not in dataset.variables:
                 raise DataError(
@@ -79,25 +95,38 @@ def finetune(job: FinetuneJob, run: RunFolder) -> Iterator[Event]:
             title=job.title or f"{source.title}, fine-tuned",
             training=job.training.to_dict(),
             datasets=(*source.datasets, *(f"{d.name} {d.fingerprint()}" for d in datasets)),
+            periods_by_dataset={**source.periods_by_dataset, **periods_by_dataset(datasets, splits)},
             versions=versions(),
         )
-        yield from _train_and_judge(module, Ready(datasets, splits, card, sets), job.training, run)
+        ready = Ready(datasets, splits, card, sets, too_short(datasets, splits))
+        yield from _train_and_judge(module, ready, job.training, run)
 
 
 def judged_model(module: nn.Module, ready: Ready, run: RunFolder, history: Sequence[dict]) -> Iterator[Event]:
     """Save a trained module, judge it on the test period of every dataset, save it again with its scores."""
     card = ready.card.replace(parameters=sum(p.numel() for p in module.parameters() if p.requires_grad))
     save_model(run.model_file, module, card)
-    scores = {}
-    for number, (dataset, split) in enumerate(zip(ready.datasets, ready.splits)):
-        folder = f"basin_{number + 1}" if len(ready.datasets) > 1 else ""
-        results = results_of_training(module, card, dataset, split, run, history, folder=folder)
-        scores[dataset.name] = yield from _scaled(results, number / len(ready.datasets), 1 / len(ready.datasets))
-    if len(ready.datasets) > 1:
+    scores, known, judged = {}, MeanOfTraining(card, ready.datasets), _judged(ready)
+    for number, (dataset, split) in enumerate(judged):
+        folder = f"{'sequence' if dataset.sequence else 'basin'}_{number + 1}" if len(judged) > 1 else ""
+        results = results_of_training(module, card, dataset, split, run, history, folder=folder, known=known)
+        scores[dataset.name] = yield from _scaled(results, number / len(judged), 1 / len(judged))
+    if len(judged) > 1:
         write_mean_scores([item for item in scores.values() if item], run)
     save_model(run.model_file, module, card.replace(scores=scores))
     artifact = Artifact(kind="model", path="results/model.safetensors", title=card.title, variable=card.target.name)
     yield Event(EventKind.ARTIFACT, artifact.to_dict())
+
+
+def _judged(ready: Ready) -> list[tuple[Dataset, Split]]:
+    """Each dataset is judged by its test period; where whole ones are kept for that, or of sequences, those that hold
+    test windows, else those that hold validation windows.
+    """
+    pairs = list(zip(ready.datasets, ready.splits))
+    if all(split.train_steps.any() and not dataset.sequence for dataset, split in pairs):
+        return pairs
+    testing = [(dataset, split) for dataset, split in pairs if len(split.test)]
+    return testing or [(dataset, split) for dataset, split in pairs if len(split.validation)] or pairs
 
 
 def _train_and_judge(module: nn.Module, ready: Ready, config: TrainingConfig, run: RunFolder) -> Iterator[Event]:

@@ -26,7 +26,7 @@ _OPEN_AT_ONCE = 24
 @dataclass
 class Piece:
     """A file's part of the record: ``steps`` maps, dated ``times`` (None without dates), of which ``kept`` exist in the
-    standard calendar.
+    standard calendar. ``huge`` becomes True where fills of 1e20 and above were read that nobody declared.
     """
 
     path: str
@@ -37,6 +37,7 @@ class Piece:
     signature: tuple[bytes, ...] = ()
     units: str = ""
     decoded: Optional[Decoded] = None
+    huge: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -163,7 +164,9 @@ def _layer(variable: ArrayVariable, piece: Piece, steps: slice, window: Window, 
     raw = variable.fetch(tuple(pick[dim] for dim in variable.dims))
     kept = [dim for dim in variable.dims if isinstance(pick[dim], slice)]
     wanted = [dim for dim in (axes.time, axes.y, axes.x) if dim in kept]
-    values = unpack(raw.transpose([kept.index(dim) for dim in wanted]), variable.attrs)
+    values = unpack(
+        raw.transpose([kept.index(dim) for dim in wanted]), variable.attrs, huge=lambda: setattr(piece, "huge", True)
+    )
     values = values if axes.time in kept else values[None]
     if columns is not None:
         return _taken(values, rows, columns)

@@ -13,6 +13,8 @@ import numpy as np
 
 from .base import FILL_LIMIT, NETCDF_LOCK, UnreadableError
 
+_LIBRARY_FILL = 9.969209968386869e36  # what the NetCDF library writes where no float was written
+
 
 @dataclass
 class ArrayVariable:
@@ -127,9 +129,12 @@ def open_zarr(path: str, name: str) -> ArrayFile:
     return opened
 
 
-def unpack(raw: np.ndarray, attrs: dict[str, Any], kind: Any = np.float32) -> np.ndarray:
+def unpack(
+    raw: np.ndarray, attrs: dict[str, Any], kind: Any = np.float32, huge: Callable[[], None] = lambda: None
+) -> np.ndarray:
     """Raw values as floats: declared fills, values outside the valid range and fills of 1e20 and above are NaN, scale
-    and offset applied (in double precision). Always a new array.
+    and offset applied (in double precision). Always a new array. ``huge`` is called where there are such fills that are
+    neither declared nor those of the NetCDF library.
     """
     if str(attrs.get("_Unsigned", "")).lower() == "true" and raw.dtype.kind == "i":
         raw = raw.view(raw.dtype.str.replace("i", "u"))
@@ -150,8 +155,10 @@ def unpack(raw: np.ndarray, attrs: dict[str, Any], kind: Any = np.float32) -> np
     else:
         values = raw.astype(kind)
     if raw.dtype.kind == "f":
-        huge = ~(np.abs(raw) < FILL_LIMIT)
-        missing = huge if missing is None else missing | huge
+        above = np.abs(raw) >= FILL_LIMIT
+        if above.any() and np.any(raw[above if missing is None else above & ~missing] != raw.dtype.type(_LIBRARY_FILL)):
+            huge()
+        missing = above if missing is None else missing | above
     if missing is not None:
         values[missing] = np.nan
     return values

@@ -129,6 +129,8 @@ class MapSource(Source):
     def __init__(self, config: SourceConfig) -> None:
         super().__init__(config)
         self._stamps: Optional[Stamps] = None
+        self._found = self.times
+        self._told: set[str] = set()
 
     def read(self, start: int, stop: int, window: Optional[Window] = None) -> np.ndarray:
         """See :class:`Source`. Where a date is doubled and ``config.duplicates`` is "mean", its maps are averaged."""
@@ -150,12 +152,30 @@ class MapSource(Source):
         ``precision_seconds`` is how far the file's number type lets a date be off.
         """
         stamps = put_in_order(times, labels, self.config, precision_seconds)
-        self._stamps = stamps
+        self._stamps, self._found = stamps, times
         self.times, self.step_seconds = stamps.times, stamps.step_seconds
         self.doubled = stamps.doubled
         self.notes += stamps.notes
         self.lacking = lacking_days(self.calendar, self.times, self.step_seconds)
         self.missing_count, self.missing = missing_between(self.times, self.step_seconds, self.lacking)
+
+    def _tell_gap(self, place: str, number: int, error: UnreadableError) -> None:
+        """Warn, once for each ``place`` (a file, or a band of it), that map ``number`` is not read as a whole."""
+        if place not in self._told:
+            self._told.add(place)
+            date = f" of {say_date(self._found[number])}" if len(self._found) else ""
+            self.warnings.append(
+                f"'{self.name}': {place}{date} cannot be read ({error.got}); what cannot be read of it is a gap."
+            )
+
+    def _tell_huge(self, place: str) -> None:
+        """Warn, once, of fills that are not declared; ``place`` is where some were met."""
+        if "huge" not in self._told:
+            self._told.add("huge")
+            self.warnings.append(
+                f"'{self.name}': values of 1e20 and above are taken as missing; they are not declared ({place} holds "
+                "some)."
+            )
 
 
 def whole(grid: Grid) -> Window:
@@ -195,13 +215,16 @@ def say_date(moment: np.datetime64) -> str:
     return format_date(moment.astype("datetime64[s]").astype(datetime))
 
 
-def mark_missing(values: np.ndarray, nodata: Optional[float]) -> None:
-    """Set infinity, fills of 1e20 and above and ``nodata`` to NaN, in place; ``values`` is float32."""
-    missing = np.abs(values) < FILL_LIMIT
-    np.logical_not(missing, out=missing)
+def mark_missing(values: np.ndarray, nodata: Optional[float]) -> bool:
+    """Set infinity, fills of 1e20 and above and ``nodata`` to NaN, in place; ``values`` is float32. True where there
+    were such fills and ``nodata`` is none.
+    """
+    missing = np.abs(values) >= FILL_LIMIT
+    huge = bool(missing.any())
     if nodata is not None and abs(nodata) < FILL_LIMIT:
         missing |= values == np.float32(nodata)
     np.copyto(values, np.float32(np.nan), where=missing)
+    return huge and (nodata is None or abs(nodata) < FILL_LIMIT)
 
 
 def counted_times(config: SourceConfig, count: int) -> Optional[np.ndarray]:

@@ -81,9 +81,9 @@ class FolderSource(MapSource):
         with ThreadPoolExecutor(_THREADS) as pool:
             for done in range(0, len(paths), _BATCH):
                 batch = paths[done : done + _BATCH]
-                for path, error in zip(batch, pool.map(self._check_file, batch)):
-                    if error:
-                        self.warnings.append(self._gap(path, first[path], error))
+                for path, error in zip(batch, pool.map(self._check_file, batch, map(first.get, batch))):
+                    if error is not None:
+                        self._tell_gap(_relative(path, self._listing), first[path], error)
                 yield min(done + _BATCH, len(paths))
 
     def _read_maps(self, numbers: np.ndarray, window: Window) -> np.ndarray:
@@ -114,10 +114,12 @@ class FolderSource(MapSource):
                 try:
                     with open_raster(str(path), self.name) as handle:
                         self._same_shape(handle, path)
-                        read_bands(handle, bands, self._layout, window, self.config, out[run])
-                except UnreadableError:
+                        if read_bands(handle, bands, self._layout, window, self.config, out[run]):
+                            self._tell_huge(_relative(path, self._listing))
+                except UnreadableError as error:
                     if self.config.unreadable != "gap":
                         raise
+                    self._tell_gap(_relative(path, self._listing), int(numbers[run][0]), error)
                     out[run] = np.nan
 
     def _look(self, place: SourcePath) -> Listing:
@@ -231,8 +233,8 @@ class FolderSource(MapSource):
         with ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(look, files))
 
-    def _check_file(self, path: Path) -> str:
-        """Empty, or why the file cannot be read where that shall be a gap."""
+    def _check_file(self, path: Path, number: int) -> Optional[UnreadableError]:
+        """None, or why the file of map ``number`` cannot be read where that shall be a gap."""
         import rasterio
 
         try:
@@ -240,8 +242,9 @@ class FolderSource(MapSource):
                 layout, _ = raster_layout(handle, self.config, self.name)
         except UnreadableError as error:
             if self.config.unreadable != "gap":
-                raise
-            return error.got
+                date = f"{error.got}; date {say_date(self._dates[number])}"
+                raise UnreadableError(error.problem, expected=error.expected, got=date, remedy=error.remedy) from error
+            return error
         if not alike(layout.grid, self.grid) or (layout.flipped, layout.roll) != (
             self._layout.flipped,
             self._layout.roll,
@@ -252,7 +255,7 @@ class FolderSource(MapSource):
                 got=f"{say_grid(layout.grid)} in {path.name}",
                 remedy="Bring them onto one grid first, or remove this file",
             )
-        return ""
+        return None
 
     def _same_shape(self, handle: Any, path: Path) -> None:
         if (handle.height, handle.width) != self.grid.shape or (handle.transform.e > 0) != self._layout.flipped:
@@ -262,10 +265,6 @@ class FolderSource(MapSource):
                 got=f"{handle.width} x {handle.height} cells in {path.name}",
                 remedy="Bring them onto one grid first, or remove this file",
             )
-
-    def _gap(self, path: Path, number: int, reason: str) -> str:
-        date = say_date(self._dates[number])
-        return f"'{self.name}': {path.name} of {date} cannot be read ({reason}); its date is a gap."
 
     def _label(self, member: Member, several: bool) -> str:
         return _relative(member.path, self._listing) + (f", band {member.band}" if several else "")

@@ -76,10 +76,12 @@ class GribSource(MapSource):
             maps = np.empty((len(here), window.rows, window.columns), dtype=np.float32)
             try:
                 with open_raster(path, self.name) as handle:
-                    read_bands(handle, bands, self._layout, window, self.config, maps)
-            except UnreadableError:
+                    if read_bands(handle, bands, self._layout, window, self.config, maps):
+                        self._tell_huge(Path(path).name)
+            except UnreadableError as error:
                 if self.config.unreadable != "gap":
                     raise
+                self._tell_gap(Path(path).name, int(numbers[here[0]]), error)
                 maps[:] = np.nan
             out[here] = maps
         return out

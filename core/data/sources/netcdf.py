@@ -69,16 +69,29 @@ class NetcdfSource(MapSource):
         out = np.empty((len(numbers), window.rows, window.columns), dtype=np.float32)
         for index in np.unique(self._piece_of[numbers]):
             here = np.flatnonzero(self._piece_of[numbers] == index)
-            out[here] = self._read_piece(self._pieces[index], self._step_of[numbers[here]], window)
+            out[here] = self._read_steps(self._pieces[index], numbers[here], window)
         return out
 
     def _read_piece(self, piece: Piece, steps: np.ndarray, window: Window) -> np.ndarray:
+        maps = self._cache.read(piece.path, lambda file: read_piece(file, piece, steps, window, self.config))
+        if piece.huge:
+            self._tell_huge(Path(piece.path).name)
+        return maps
+
+    def _read_steps(self, piece: Piece, numbers: np.ndarray, window: Window) -> np.ndarray:
+        """Some maps of a piece; where unreadable ones become gaps, each that cannot be read is missing, and told."""
+        steps = self._step_of[numbers]
         try:
-            return self._cache.read(piece.path, lambda file: read_piece(file, piece, steps, window, self.config))
-        except UnreadableError:
+            return self._read_piece(piece, steps, window)
+        except UnreadableError as error:
             if self.config.unreadable != "gap":
                 raise
-            return np.full((len(steps), window.rows, window.columns), np.nan, dtype=np.float32)
+            if len(numbers) > 1:
+                return np.concatenate(
+                    [self._read_steps(piece, numbers[i : i + 1], window) for i in range(len(numbers))]
+                )
+            self._tell_gap(file_label(piece.path, int(steps[0]), piece.steps, True), int(numbers[0]), error)
+            return np.full((1, window.rows, window.columns), np.nan, dtype=np.float32)
 
     def _paths(self, place: SourcePath) -> tuple[Optional[Listing], list[str]]:
         if not place.is_pattern and (not place.file.is_dir() or is_zarr(place.file)):

@@ -13,7 +13,7 @@ import numpy as np
 from ...contracts.dataset_job import SourceConfig
 from ...contracts.errors import DataError
 from .band_dates import band_dates, band_list
-from .base import MapSource, Window, counted_times
+from .base import MapSource, UnreadableError, Window, counted_times
 from .paths import SourcePath
 from .raster_file import RasterLayout, band_facts, open_raster, raster_layout, read_bands
 from .side_dates import dates_by_table
@@ -62,9 +62,27 @@ class RasterSource(MapSource):
     def _read_maps(self, numbers: np.ndarray, window: Window) -> np.ndarray:
         out = np.empty((len(numbers), window.rows, window.columns), dtype=np.float32)
         with self._handles.borrow() as handle:
-            bands = [self._bands[number] for number in numbers]
-            read_bands(handle, bands, self._layout, window, self.config, out, self._facts)
+            try:
+                self._read_bands(handle, numbers, window, out)
+            except UnreadableError:
+                if self.static or self.config.unreadable != "gap":
+                    raise
+                self._read_one_by_one(handle, numbers, window, out)
         return out
+
+    def _read_bands(self, handle: Any, numbers: np.ndarray, window: Window, out: np.ndarray) -> None:
+        bands = [self._bands[number] for number in numbers]
+        if read_bands(handle, bands, self._layout, window, self.config, out, self._facts):
+            self._tell_huge(self._place.file.name)
+
+    def _read_one_by_one(self, handle: Any, numbers: np.ndarray, window: Window, out: np.ndarray) -> None:
+        """The bands that can be read; the others are missing, and told."""
+        for index, number in enumerate(numbers):
+            try:
+                self._read_bands(handle, numbers[index : index + 1], window, out[index : index + 1])
+            except UnreadableError as error:
+                self._tell_gap(f"{self._place.file.name}, band {self._bands[number]}", int(number), error)
+                out[index] = np.nan
 
     def _date_bands(self, handle: Any) -> None:
         labels = [f"band {band}" for band in self._bands]

@@ -105,6 +105,7 @@ def raster_layout(handle: Any, config: SourceConfig, name: str) -> tuple[RasterL
         )
     if not crs:
         raise no_crs(name, handle.name)
+    _refuse_no_degrees(crs, (west, north - cell_y * handle.height, west + cell_x * handle.width, north), handle, name)
     west, roll = _turned(crs, west, cell_x, handle.width)
     if roll or west != transform.c:
         notes.append(f"'{name}': longitudes from 0 to 360 degrees are turned to -180 to 180.")
@@ -136,9 +137,10 @@ def read_bands(
     config: SourceConfig,
     out: np.ndarray,
     facts: Optional[BandFacts] = None,
-) -> None:
+) -> bool:
     """Read bands into ``out`` float32 (n, window.rows, window.columns), C-contiguous: north first, declared nodata,
-    masks and fills as NaN, scale and offset applied. Raises :class:`DataError` that names the file.
+    masks and fills as NaN, scale and offset applied. True where there were fills of 1e20 and above that nobody
+    declared. Raises :class:`DataError` that names the file.
     """
     from rasterio.errors import RasterioError
 
@@ -152,13 +154,14 @@ def read_bands(
                 out[:, :, columns] = target
     except (RasterioError, OSError, ValueError) as error:
         raise unreadable(handle.name, config.variable, error) from error
-    mark_missing(out, config.nodata)
+    huge = mark_missing(out, config.nodata)
     for index, band in enumerate(bands):
         scale, offset = facts.scales[band - 1], facts.offsets[band - 1]
         if scale != 1 or offset != 0:
             out[index] = out[index].astype(np.float64) * scale + offset
     if layout.flipped:
         out[:] = out[:, ::-1].copy()
+    return huge
 
 
 def _read_band(handle: Any, band: int, part: Any, facts: BandFacts, out: np.ndarray) -> None:
@@ -218,6 +221,21 @@ def _container(handle: Any, name: str) -> DataError:
         expected="one of " + ", ".join(inner[:5]) + (", ..." if len(inner) > 5 else "") if inner else "a raster",
         got=handle.name,
         remedy="Choose one of these as the source",
+    )
+
+
+def _refuse_no_degrees(crs: str, extent: tuple[float, float, float, float], handle: Any, name: str) -> None:
+    """Refuse coordinates that cannot be longitude and latitude where the CRS says that they are."""
+    west, south, east, north = extent
+    if max(-south, north) <= 90.5 + handle.res[1] or not _is_geographic(crs):
+        return
+    swapped = max(abs(west), abs(east)) <= 90.5 and max(abs(south), abs(north)) <= 360.5
+    raise DataError(
+        f"'{name}': the rows of the raster lie at no latitudes"
+        + ("; longitude and latitude seem to be exchanged" if swapped else ""),
+        expected="latitudes from -90 to 90 degrees, since its CRS is geographic",
+        got=f"{south:g} to {north:g} in {handle.name}",
+        remedy="Exchange the two in the file, or correct its CRS (in QGIS: Raster, Projections, Assign Projection)",
     )
 
 

@@ -62,7 +62,8 @@ def put_in_order(
         order, first = _settle(order, first, counts, [labels[i] for i in order], unique, config)
         ways = {"first": "the first map of each is taken", "last": "the last map of each is taken"}
         way = ways.get(config.duplicates, "their maps are averaged")
-        notes.append(f"'{name}': {len(doubled)} dates occur more than once ({_some(doubled)}); {way}.")
+        are = "date occurs" if len(doubled) == 1 else "dates occur"
+        notes.append(f"'{name}': {len(doubled)} {are} more than once ({_some(doubled)}); {way}.")
     regular, step, said = _regular(unique, config, precision_seconds)
     return Stamps(regular, step, order, first, doubled, notes + said)
 

@@ -149,7 +149,7 @@ def test_finer_steps_are_gathered_and_a_missing_one_makes_the_step_missing(way, 
 
 
 class _Fake:
-    full_grid = COARSE
+    grid = COARSE
 
 
 @pytest.mark.parametrize(
@@ -182,3 +182,116 @@ def test_a_grid_like_a_variable_in_another_crs_covers_it():
 def test_an_unknown_crs_is_a_sentence():
     with pytest.raises(DataError, match="CRS 'EPSG:999999' is not known"):
         resolve_grid(GridConfig(crs="EPSG:999999", resolution=1.0, extent=(0.0, 0.0, 1.0, 1.0)), {})
+
+
+def _with_gdal(maps, source, target, method, folder):
+    """The same by GDAL's warper at an error threshold of next to nothing."""
+    import rasterio
+    from affine import Affine
+    from rasterio.enums import Resampling
+    from rasterio.vrt import WarpedVRT
+
+    path = folder / "source.tif"
+    profile = {
+        "driver": "GTiff",
+        "width": source.columns,
+        "height": source.rows,
+        "count": len(maps),
+        "dtype": "float32",
+    }
+    with rasterio.open(
+        path, "w", crs=source.crs, transform=Affine(*source.transform), nodata=-9999.0, **profile
+    ) as handle:
+        handle.write(np.where(np.isnan(maps), -9999.0, maps).astype(np.float32))
+    options = {"crs": target.crs, "transform": Affine(*target.transform), "tolerance": 1e-9, "XSCALE": 1, "YSCALE": 1}
+    with (
+        rasterio.open(path) as handle,
+        WarpedVRT(
+            handle, width=target.columns, height=target.rows, resampling=Resampling[method], nodata=-9999.0, **options
+        ) as warped,
+    ):
+        found = warped.read()
+    return np.where(found == -9999.0, np.nan, found)
+
+
+FROM = Grid("EPSG:4326", 5.0, 51.0, 0.005, 0.005, 200, 180)
+ONTO = Grid("EPSG:3035", 3_972_000.0, 3_100_000.0, 500.0, 500.0, 130, 190)
+
+
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic"])
+def test_between_two_crs_values_are_those_of_gdal(tmp_path, method, holes):
+    maps = random_maps(3, FROM.rows, FROM.columns)
+    if holes:
+        maps[:, 60:90, 40:120] = np.nan
+    mine = Regridder(FROM, ONTO, method)(maps)
+    theirs = _with_gdal(maps, FROM, ONTO, method, tmp_path)
+    np.testing.assert_array_equal(np.isnan(mine), np.isnan(theirs))
+    there = np.isfinite(mine)
+    assert there.mean() > 0.5
+    if method == "cubic" and holes:  # beside a hole GDAL rescales the 16 weights, here the four nearest cells count
+        assert np.mean(np.abs(mine - theirs)[there] < 1e-5 * np.nanmax(maps)) > 0.95
+    else:
+        assert np.abs(mine - theirs)[there].max() < 1e-5 * np.nanmax(maps)
+
+
+@pytest.mark.parametrize("target", [ONTO, Grid("EPSG:4326", 5.001, 50.995, 0.017, 0.013, 57, 66)])
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "average", "conservative", "mode"])
+def test_strips_give_the_values_of_the_whole(method, target):
+    maps = np.round(random_maps(2, FROM.rows, FROM.columns))
+    maps[0, 30:50, 20:60] = np.nan
+    regrid = Regridder(FROM, target, method)
+    expected = regrid(maps)
+    assert np.isfinite(expected).any()
+    for first, stop in ((0, 1), (1, 20), (20, target.rows)):
+        strip = regrid.strip(first, stop)
+        window = strip.window
+        part = maps[:, window.row : window.row + window.rows, window.column : window.column + window.columns]
+        np.testing.assert_array_equal(strip(part), expected[:, first:stop])
+
+
+def test_a_strip_needs_a_part_of_the_source_only_and_none_beyond_it():
+    regrid = Regridder(FINE, Grid("EPSG:3035", 4_000_000.0, 3_000_000.0, 1000.0, 500.0, 20, 200), "bilinear")
+    assert regrid.strip(0, 8).window.rows <= 6
+    beyond = regrid.strip(100, 110)
+    assert beyond.window is None and np.isnan(beyond(np.empty((2, 0, 0)))).all() and beyond.shape == (10, 20)
+
+
+def test_between_two_crs_means_are_weighted_by_area():
+    """A fine field whose mean over each target cell is known from many points."""
+    target = Grid("EPSG:3035", 3_980_000.0, 3_090_000.0, 7000.0, 7000.0, 6, 8)
+    maps = random_maps(1, FROM.rows, FROM.columns)
+    result = Regridder(FROM, target, "conservative")(maps)[0]
+    many = Grid(target.crs, target.west, target.north, 70.0, 70.0, 600, 800)
+    points = Regridder(FROM, many, "nearest")(maps)[0].reshape(8, 100, 6, 100)
+    expected = np.where(np.isfinite(points).all(axis=(1, 3)), points.mean(axis=(1, 3)), np.nan)
+    there = np.isfinite(expected)
+    assert there.any()
+    np.testing.assert_allclose(result[there], expected[there], atol=0.05)
+
+
+def test_places_between_the_nodes_are_exact():
+    from rasterio.warp import transform
+
+    from freshet.core.data.geometry import Places
+
+    y, x = Places(FROM, ONTO).rows(3, ONTO.rows)
+    xs, ys = np.meshgrid(*ONTO.centres())
+    flat = transform(ONTO.crs, FROM.crs, xs[3:].ravel(), ys[3:].ravel())
+    np.testing.assert_allclose(x.ravel(), (np.array(flat[0]) - FROM.west) / FROM.cell_x, atol=1e-6)
+    np.testing.assert_allclose(y.ravel(), (FROM.north - np.array(flat[1])) / FROM.cell_y, atol=1e-6)
+
+
+def test_a_target_that_reaches_beyond_its_projection_has_missing_cells_there():
+    """Half of this grid lies where the projection's inverse does not exist."""
+    target = Grid("ESRI:54009", -19_000_000.0, 9_100_000.0, 190_000.0, 190_000.0, 200, 96)  # Mollweide
+    world = Grid("EPSG:4326", -180.0, 90.0, 1.0, 1.0, 360, 180)
+    longitudes = np.meshgrid(*world.centres())[0].astype(np.float32)[None]
+    for method in ("nearest", "bilinear", "average"):
+        result = Regridder(world, target, method)(longitudes)[0]
+        assert np.isnan(result[0, 0]) and np.isfinite(result[48, 100]) and abs(result[48, 100]) < 3, method
+
+
+def test_of_two_classes_alike_in_area_the_smaller_one_is_taken_wherever_a_strip_begins():
+    maps = np.where((np.arange(20) // 2) % 2, 4.0, 2.0)[None, None].repeat(16, axis=1)
+    assert set(np.unique(Regridder(FINE, COARSE, "mode")(maps))) == {2.0}

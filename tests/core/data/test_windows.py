@@ -12,8 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from toy import write_toy_dataset  # noqa: E402
 
 from freshet.core.contracts import DataError, TrainJob  # noqa: E402
+from freshet.core.contracts.steps import MONTH  # noqa: E402
 from freshet.core.data.scaling import Scaler  # noqa: E402
-from freshet.core.data.store import Dataset  # noqa: E402
+from freshet.core.data.store import Dataset, Gauges, VariableInfo, write_dataset  # noqa: E402
 from freshet.core.data.windows import build_window_data, season_of  # noqa: E402
 from freshet.core.training.setup import build_card, splits_of, training_sets  # noqa: E402
 
@@ -133,3 +134,70 @@ def test_cells_that_never_have_a_value_take_the_nearest_one_and_stay_unobserved(
     batch = item.data.batch(np.array([30]))
     assert np.array_equal(batch.x[0, :, 0, :, 4], batch.x[0, :, 0, :, 3]) and not batch.observed[0, :, 0, :, 4].any()
     assert np.array_equal(batch.static[0, 0, :, 4], batch.static[0, 0, :, 3])
+
+
+def _with_flags(path, step_seconds=86400.0, **changes):
+    """Rain and store on 3 x 4 cells; step 20 of both is filled in one cell."""
+    from freshet.core.contracts.grid import Grid
+
+    rng = np.random.default_rng(0)
+    rain, store = rng.gamma(0.5, 4.0, (60, 3, 4)).astype("f4"), rng.normal(10, 2, (60, 3, 4)).astype("f4")
+    flags = np.zeros(rain.shape, dtype=bool)
+    flags[20, 1, 2] = True
+    rain[20, 1, 2] = store[20, 1, 2] = 500.0
+    times = np.datetime64("2001-01-01", "s") + np.arange(60) * np.timedelta64(86400, "s")
+    grid = Grid("EPSG:3035", 4_000_000.0, 3_000_000.0, 1000.0, 1000.0, 4, 3)
+    arguments = {
+        "name": "Flags", "grid": grid, "times": times, "step_seconds": step_seconds,
+        "dynamic": {
+            "rain": (VariableInfo("rain", "input", "precipitation", "mm/d", fill="linear"), rain),
+            "store": (VariableInfo("store", "target", "soil_water", "mm", fill="linear"), store),
+        },
+        "static": {}, "mask": np.ones((3, 4), dtype=bool), "provenance": {},
+        "filled": {"rain": flags, "store": flags},
+    }  # fmt: skip
+    write_dataset(path, **{**arguments, **changes})
+    return path
+
+
+def test_filled_values_are_read_but_never_observed(tmp_path):
+    job = job_of(_with_flags(tmp_path / "f.nc"), inputs=["rain"], static=[], scalers={"rain": "none", "store": "none"})
+    (dataset,), card, (item,) = sets_of(job)
+    batch = item.data.batch(np.array([20]))
+    assert batch.x[0, -1, 0, 1, 2] == 500.0 and not batch.observed[0, -1, 0, 1, 2]
+    assert batch.observed.sum() == batch.observed.size - 1
+    assert np.isnan(batch.y[0, 0, 0, 0, 1, 2]) and np.isfinite(batch.y).sum() == 11
+    assert card.inputs[0].maximum < 100 and card.target.maximum < 100, "no scaler or range takes a filled value"
+    values = dataset.observed("store")
+    assert np.isnan(values[20, 1, 2]) and np.isfinite(values).sum() == values.size - 1
+
+
+def test_targets_of_months_are_dated_by_the_calendar(tmp_path):
+    times = (np.datetime64("2001-01", "M") + np.arange(60)).astype("datetime64[s]")
+    path = _with_flags(tmp_path / "m.nc", step_seconds=MONTH, times=times)
+    _, card, (item,) = sets_of(job_of(path, inputs=["rain"], static=[], lead=1, leads=2))
+    dates = item.data.target_times(np.array([10, 59]))
+    assert dates.astype("datetime64[D]").astype(str).tolist() == [
+        ["2001-12-01", "2002-01-01"],
+        ["2006-01-01", "2006-02-01"],
+    ]
+    assert card.step_seconds == MONTH
+    with Dataset.open(path) as dataset, pytest.raises(DataError, match="step differs.*Expected: 1 day.*Found: 1 month"):
+        build_window_data(dataset, card.replace(step_seconds=86400.0))
+
+
+def test_series_at_gauges_are_no_maps_to_a_model(tmp_path):
+    from freshet.core.contracts.grid import Grid
+
+    grid = Grid("EPSG:3035", 4_000_000.0, 3_000_000.0, 1000.0, 1000.0, 4, 3)
+    path = _with_flags(
+        tmp_path / "g.nc",
+        dynamic={
+            "rain": (VariableInfo("rain", units="mm/d", quantity="precipitation"), np.ones((60, 3, 4))),
+            "store": (VariableInfo("store", "target", "discharge", "m3/s", gauges=True), np.ones((60, 2))),
+        },
+        filled=None,
+        gauges=Gauges.on(grid, ["a", "b"], [np.nan, np.nan], [np.nan, np.nan]),
+    )
+    with pytest.raises(DataError, match="'store' of 'Flags' is a series at 2 gauges, not a map"):
+        sets_of(job_of(path, inputs=["rain"], static=[]))

@@ -314,9 +314,9 @@ def test_climatology_of_another_basin_says_where_it_comes_from(place, model_path
 def test_climatology_leaves_out_the_judged_dates_and_else_says_that_it_cannot(model_path):
     _, card = load_model(model_path)
     times = np.datetime64("2001-01-01", "s") + np.arange(120) * np.timedelta64(86400, "s")
-    steps, words = climatology_steps(times, card, times[10:20])
+    steps, words = climatology_steps(times, card.periods, times[10:20])
     assert steps.sum() == 96 - 10 and not steps[10:20].any() and not steps[96:].any()
-    steps, words = climatology_steps(times, card, times)
+    steps, words = climatology_steps(times, card.periods, times)
     assert steps.all() and "flatters" in words
 
 

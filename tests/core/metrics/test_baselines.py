@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from freshet.core.contracts.errors import DataError
+from freshet.core.contracts.steps import MONTH
 from freshet.core.metrics.baselines import (
     Persistence,
     climatology,
@@ -97,6 +98,62 @@ def test_short_training_gives_the_mean_and_says_so():
     clim = climatology(values, times, np.arange(400) < 300)
     assert clim.at(times[350:352])[:, 0, 0].tolist() == [149.5, 149.5]
     assert "less than two years" in clim.note
+
+
+def months(start, count):
+    return (np.datetime64(start, "M") + np.arange(count)).astype("datetime64[s]")
+
+
+def test_the_clock_counts_months_by_the_calendar():
+    times = months("2003-11", 8)[[0, 1, 3, 7]]
+    np.testing.assert_array_equal(clock(times, MONTH), [0, 1, 3, 7])
+    np.testing.assert_array_equal(clock(months("2000-01", 60)[::12], 12 * MONTH), [0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(clock(months("2000-01", 60)[::3][[0, 1, 5]], 3 * MONTH), [0, 1, 5])
+
+
+def test_climatology_of_months_is_the_mean_of_each_calendar_month():
+    times = months("2001-01", 36)
+    values = column(np.arange(36))
+    train = np.arange(36) < 24
+    clim = climatology(values, times, train, step_seconds=MONTH)
+    assert clim.at(months("2010-03", 2))[:, 0, 0].tolist() == [(2 + 14) / 2, (3 + 15) / 2]
+    assert clim.note == "mean per cell and calendar month of the training period"
+
+
+def test_climatology_of_less_than_two_years_of_months_or_of_years_is_one_mean():
+    values = column(np.arange(23))
+    clim = climatology(values, months("2001-01", 23), np.ones(23, dtype=bool), step_seconds=MONTH)
+    assert len(clim.maps) == 1 and clim.maps[0, 0, 0] == 11 and "less than two years" in clim.note
+    years = months("2001-01", 60)[::12]
+    clim = climatology(column(np.arange(5)), years, np.ones(5, dtype=bool), step_seconds=12 * MONTH)
+    assert clim.at(years)[:, 0, 0].tolist() == [2.0] * 5 and "its steps are years" in clim.note
+
+
+def hours(start, count):
+    return np.datetime64(start, "s") + np.arange(count) * np.timedelta64(3600, "s")
+
+
+def test_climatology_of_hours_knows_the_time_of_the_day():
+    times = hours("2001-01-01", 24 * 40)
+    wave = np.arange(24 * 40) % 24
+    values = column(wave + 100)
+    clim = climatology(values, times, np.ones(len(times), dtype=bool), step_seconds=3600.0)
+    np.testing.assert_allclose(clim.at(times[5:30])[:, 0, 0], values[5:30, 0, 0], rtol=1e-6)
+    assert "hour of the day" in clim.note and "less than two years" in clim.note
+
+
+def test_a_training_of_a_few_days_tells_no_time_of_the_day():
+    times = hours("2001-01-01", 24 * 5)
+    clim = climatology(column(np.arange(120) % 24), times, np.ones(120, dtype=bool), step_seconds=3600.0)
+    assert clim.hours is None and clim.at(times[:3])[:, 0, 0].tolist() == [11.5] * 3 and "hour" not in clim.note
+
+
+def test_hours_of_several_years_have_a_day_of_the_year_and_an_hour():
+    times = hours("2001-01-01", 24 * 800)
+    season, wave = day_of_year(times), np.arange(len(times)) % 24
+    clim = climatology(column(season + wave), times, np.ones(len(times), dtype=bool), 0, step_seconds=3600.0)
+    noon = clim.at(np.array(["2005-06-10T12:00", "2005-06-10T00:00"], dtype="datetime64[s]"))[:, 0, 0]
+    np.testing.assert_allclose(noon, [160 + 12, 160], atol=1e-3)
 
 
 def test_cell_without_training_values_has_no_climatology():
