@@ -11,35 +11,56 @@ import numpy as np
 from osgeo import gdal
 
 from ..core.contracts import DataError
+from ..core.contracts.dates import parse_date
+from .dataset_layers import dates_of, group_of
+from .datasets import read_summary
 from .gdal_errors import quiet_gdal
-from .raster_probe import netcdf_uri, open_raster, probe
+from .raster_probe import netcdf_uri, open_raster
 
 _MASK = "basin_mask"
 
 
 def class_codes(path: str, variable: str) -> tuple[float, ...]:
-    """The different values of a static map inside the basin; DataError where it cannot be read."""
+    """The different values of a static map inside the basin, of several sequences in the first; DataError where it
+    cannot be read.
+    """
     return _class_codes(path, variable, _stamp(path))
 
 
 @lru_cache(maxsize=256)
-def _class_codes(path: str, variable: str, _stamp: float) -> tuple[float, ...]:
-    values = _band(open_raster(netcdf_uri(path, variable)), 1)
+def _class_codes(path: str, variable: str, stamp: float) -> tuple[float, ...]:
+    values = _band(open_raster(_uri(path, variable, "", stamp)), 1)
     try:
-        inside = _band(open_raster(netcdf_uri(path, _MASK)), 1)
+        inside = _band(open_raster(_uri(path, _MASK, "", stamp)), 1)
     except DataError:
         inside = np.ones_like(values)
     return tuple(float(code) for code in np.unique(values[np.isfinite(values) & (inside > 0)]))
 
 
-@lru_cache(maxsize=32)
-def _dates(path: str, variable: str, _stamp: float) -> tuple[datetime, ...]:
-    return tuple(probe(netcdf_uri(path, variable)).dates or ())
+@lru_cache(maxsize=256)
+def _group(path: str, sequence: str, _stamp: float) -> str:
+    try:
+        return group_of(read_summary(path), sequence)
+    except DataError:
+        if sequence:
+            raise
+        return ""  # a plain NetCDF file
+
+
+def _uri(path: str, variable: str, sequence: str, stamp: float) -> str:
+    """GDAL's name of a variable, in the group of its sequence."""
+    group = _group(path, sequence, stamp)
+    return netcdf_uri(path, f"/{group}/{variable}" if group else variable)
 
 
 @lru_cache(maxsize=32)
-def _series(path: str, variable: str, column: int, row: int, _stamp: float) -> tuple[Optional[float], ...]:
-    source = open_raster(netcdf_uri(path, variable))
+def _dates(path: str, sequence: str, stamp: float) -> tuple[datetime, ...]:
+    return tuple(parse_date(date) for date in dates_of(path, _group(path, sequence, stamp)))
+
+
+@lru_cache(maxsize=32)
+def _series(uri: str, column: int, row: int, _stamp: float) -> tuple[Optional[float], ...]:
+    source = open_raster(uri)
     with quiet_gdal():
         block = source.ReadAsArray(column, row, 1, 1)
     values = np.asarray(block, dtype=float).reshape(-1)
@@ -47,17 +68,22 @@ def _series(path: str, variable: str, column: int, row: int, _stamp: float) -> t
     return tuple(None if not np.isfinite(v) or (nodata is not None and v == nodata) else float(v) for v in values)
 
 
-def series_at(path: str, variable: str, x: float, y: float) -> tuple[list[datetime], list[Optional[float]]]:
+def series_at(
+    path: str, variable: str, x: float, y: float, sequence: str = ""
+) -> tuple[list[datetime], list[Optional[float]]]:
     """Dates and one value a step at a place in the dataset's CRS, None where missing; both empty outside the grid.
 
-    DataError where the file or the variable cannot be read.
+    ``sequence`` (empty: the first) is the one of a dataset of several. DataError where the file or the variable cannot
+    be read.
     """
-    source = open_raster(netcdf_uri(path, variable))
+    stamp = _stamp(path)
+    uri = _uri(path, variable, sequence, stamp)
+    source = open_raster(uri)
     inverse = gdal.InvGeoTransform(source.GetGeoTransform())
     column, row = (int(np.floor(part)) for part in gdal.ApplyGeoTransform(inverse, x, y))
-    dates, values = _dates(path, variable, _stamp(path)), ()
+    dates, values = _dates(path, sequence, stamp), ()
     if 0 <= column < source.RasterXSize and 0 <= row < source.RasterYSize:
-        values = _series(path, variable, column, row, _stamp(path))
+        values = _series(uri, column, row, stamp)
     return (list(dates), list(values)) if len(dates) == len(values) else ([], [])
 
 

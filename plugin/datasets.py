@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Optional
 
 from osgeo import gdal
@@ -21,7 +21,10 @@ _ATTRIBUTE = "NC_GLOBAL#freshet_dataset"
 
 @dataclass(frozen=True)
 class VariableSummary:
-    """One variable of a dataset."""
+    """One variable of a dataset; ``gauges``: series at gauges and no maps; ``fill``: how gaps were filled;
+    ``resampling``: how it came onto the grid; ``error``: the root mean square error of that in ``units``, None where it
+    was not measured.
+    """
 
     name: str
     role: str
@@ -32,12 +35,21 @@ class VariableSummary:
     missing_share: float = 0.0
     minimum: float = 0.0
     maximum: float = 1.0
+    filled_share: float = 0.0
+    fill: str = "none"
+    gauges: bool = False
+    resampling: str = ""
+    error: Optional[float] = None
 
 
 @dataclass(frozen=True)
 class DatasetSummary:
     """What the file says of itself. ``start`` and ``end`` are ISO dates; ``grid`` has crs, west, north, cell_x, cell_y,
     columns, rows.
+
+    A dataset of several sequences gives the grid of the first, first and last date of all, and the sum of their steps;
+    ``groups`` are the names of the sequences inside the file, and ``parts`` the summary of each, named "dataset /
+    sequence" with its name as ``sequence``. ``gauges`` is how many gauges it has.
     """
 
     path: str
@@ -51,10 +63,20 @@ class DatasetSummary:
     variables: tuple[VariableSummary, ...]
     gaps: tuple = ()
     fingerprint: str = ""
+    sequences: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    gauges: int = 0
+    sequence: str = ""
+    parts: tuple[DatasetSummary, ...] = ()
+
+    @property
+    def longest(self) -> int:
+        """Steps in a row at most: no window bridges two sequences."""
+        return max((part.steps for part in self.parts), default=self.steps)
 
     def names(self, role: str = "") -> list[str]:
-        """Names of the variables; with ``role`` ("input", "target", "static") only those."""
-        return [item.name for item in self.variables if not role or item.role == role]
+        """Names of the maps; with ``role`` ("input", "target", "static") only those. Series at gauges are no maps."""
+        return [item.name for item in self.variables if not item.gauges and role in ("", item.role)]
 
     def variable(self, name: str) -> VariableSummary:
         """One variable; DataError where there is none of this name."""
@@ -89,8 +111,8 @@ def read_summary(path: str) -> DatasetSummary:
         )
     values = parse_json(text, str(path))
     try:
-        return _summary(str(path), values)
-    except (KeyError, TypeError, ValueError) as error:
+        return _of_sequences(str(path), values) if values.get("sequences") else _summary(str(path), values)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError(
             "The dataset's description is broken", got=f"{path}: {error!r}", remedy="Prepare it anew"
         ) from error
@@ -98,11 +120,11 @@ def read_summary(path: str) -> DatasetSummary:
 
 def check_length(summary: DatasetSummary, window: int) -> None:
     """Raise DataError where a model reads more steps than the dataset has."""
-    if window > summary.steps:
+    if window > summary.longest:
         raise DataError(
             f"The window is longer than the series of '{summary.name}'",
             expected=f"at least {window} steps, which the model reads for each prediction",
-            got=f"{summary.steps} steps",
+            got=f"{summary.longest} steps",
             remedy="Use a longer dataset, or a model with a shorter window",
         )
 
@@ -128,6 +150,10 @@ class Datasets(QObject):
         """Summaries of those that can be read; :meth:`broken` tells of the others."""
         found = [self._try(path) for path in self.paths()]
         return [item for item in found if isinstance(item, DatasetSummary)]
+
+    def each(self) -> builtins.list[DatasetSummary]:
+        """As :meth:`list`, with every sequence of a dataset as an entry of its own."""
+        return [part for item in self.list() for part in item.parts or (item,)]
 
     def broken(self) -> dict[str, str]:
         """Path and sentence of those that cannot be read."""
@@ -184,6 +210,50 @@ def _attribute_of_parts(source: Any) -> Optional[str]:
     return part.GetMetadata().get(_ATTRIBUTE) if part else None
 
 
+def _of_sequences(path: str, values: dict[str, Any]) -> DatasetSummary:
+    """The sequences of a file as one summary: each variable's shares are means over all steps, its range spans all."""
+    groups = [str(name) for name in values["groups"]]
+    with quiet_gdal():
+        root = gdal.OpenEx(path, gdal.OF_MULTIDIM_RASTER | gdal.OF_READONLY).GetRootGroup()
+        texts = [root.OpenGroup(name).GetAttribute("freshet_dataset").Read() for name in groups]
+    parts = [_summary(path, parse_json(text, path)) for text in texts]
+    parts = [replace(part, name=f"{values['name']} / {part.sequence}") for part in parts]
+    steps = sum(part.steps for part in parts)
+    variables = [_together([part.variable(item.name) for part in parts], parts) for item in parts[0].variables]
+    return replace(
+        parts[0],
+        name=str(values["name"]),
+        start=min(part.start for part in parts),
+        end=max(part.end for part in parts),
+        steps=steps,
+        variables=tuple(variables),
+        gaps=tuple(gap for part in parts for gap in part.gaps),
+        fingerprint=str(values.get("fingerprint", "")),
+        sequences=tuple(str(name) for name in values["sequences"]),
+        groups=tuple(groups),
+        gauges=max(part.gauges for part in parts),
+        sequence="",
+        parts=tuple(parts),
+    )
+
+
+def _together(items: list[VariableSummary], parts: list[DatasetSummary]) -> VariableSummary:
+    weights = [part.steps for part in parts]
+
+    def mean(name: str) -> float:
+        return sum(w * getattr(item, name) for w, item in zip(weights, items)) / max(1, sum(weights))
+
+    errors = [item.error for item in items if item.error is not None]
+    return replace(
+        items[0],
+        missing_share=mean("missing_share"),
+        filled_share=mean("filled_share"),
+        minimum=min(item.minimum for item in items),
+        maximum=max(item.maximum for item in items),
+        error=max(errors) if errors else None,
+    )
+
+
 def _summary(path: str, values: dict[str, Any]) -> DatasetSummary:
     known = {item.name for item in fields(VariableSummary)}
     variables = tuple(VariableSummary(**{k: v for k, v in item.items() if k in known}) for item in values["variables"])
@@ -199,4 +269,6 @@ def _summary(path: str, values: dict[str, Any]) -> DatasetSummary:
         variables=variables,
         gaps=tuple(values.get("gaps", ())),
         fingerprint=str(values.get("fingerprint", "")),
+        gauges=int(values.get("gauges", 0)),
+        sequence=str(values.get("sequence", "")),
     )

@@ -1,18 +1,16 @@
-"""Results of a run as a group of styled layers on one time axis, and series that need no engine."""
+"""Results of a run as a group of styled layers on one time axis."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from osgeo import gdal
 from qgis.core import (
     QgsCoordinateTransform,
     QgsCsException,
     QgsLayerTreeGroup,
     QgsLayerTreeLayer,
+    QgsMapLayer,
     QgsMapLayerLegendUtils,
     QgsProject,
     QgsRasterLayer,
@@ -20,11 +18,7 @@ from qgis.core import (
 )
 
 from ..core.contracts import Artifact, DataError, RunFolder
-from ..core.contracts.files import whole_file
-from .gdal_errors import quiet_gdal
-from .inspection import SourceReport, catalogue_entry, inspect_source
-from .raster_probe import netcdf_uri
-from .styling import artifact_for, style_raster
+from .styling import style_raster
 from .temporal import TemporalBands, layer_dates, set_temporal
 
 RASTER_KINDS = ("predicted", "observed", "delta", "score-map", "attribution")
@@ -85,84 +79,18 @@ def dress_layer(layer: QgsRasterLayer, artifact: Artifact, run: Optional[RunFold
         layer.setCustomProperty(RUN_PROPERTY, str(run.path))
 
 
-def add_temporal_series(
-    path: Union[str, Path],
-    project: Optional[QgsProject] = None,
-    iface: Any = None,
-    temporal: Optional[TemporalBands] = None,
-    layer: str = "",
-    title: str = "",
-) -> QgsRasterLayer:
-    """Add a multi-band raster, a NetCDF variable (``layer``) or a folder of dated rasters as one animated layer; needs
-    no engine.
-
-    DataError where it has no dates, or where a file has several variables and none is named.
-    """
-    project = project or QgsProject.instance()
-    report = _choose(inspect_source(path), layer, str(path))
-    if not report.dates:
-        raise DataError(
-            "The source has no dates",
-            got=str(path),
-            remedy=" ".join(report.problems) or "Choose a series of dated maps",
-        )
-    uri = _one_raster(report, project)
-    label = title or report.label or catalogue_entry(report).label
-    low, high = (report.minimum, report.maximum) if report.minimum == report.minimum else (0.0, 1.0)
-    artifact = artifact_for(
-        report.quantity, label, report.units, low, high, report.dates, report.step_seconds or 86400.0
-    )
-    first_in_project = not project.mapLayers()
-    made = make_layer(uri, artifact)
-    project.addMapLayer(made, False)
-    project.layerTreeRoot().insertChildNode(0, _node(made))
-    _play(temporal, [made])
-    _look_at(made, project, iface, first_in_project)
-    return made
-
-
-def _choose(reports: list[SourceReport], layer: str, path: str) -> SourceReport:
-    named = [item for item in reports if item.layer == layer] if layer else [item for item in reports if item.dates]
-    if len(named) == 1 or (len(reports) == 1 and not layer):
-        return (named or reports)[0]
-    raise DataError(
-        f"The source has no variable '{layer}'" if layer else "It is not clear which variable of the source to show",
-        expected=", ".join(item.layer for item in reports),
-        got=path,
-        remedy="Name one of these variables",
-    )
-
-
-def _one_raster(report: SourceReport, project: QgsProject) -> str:
-    """GDAL's name of one raster with a band per date; for a folder, a small file that refers to its rasters."""
-    if not report.files:
-        return netcdf_uri(report.path, report.layer) if report.layer else report.path
-    home = project.homePath()
-    folder = Path(home) if home and os.access(home, os.W_OK) else Path(tempfile.mkdtemp(prefix="freshet-"))
-    target = folder / f"{report.variable}_series.vrt"
-    # Written in place: the relative paths inside depend on where the file lies, not on its name.
-    with whole_file(target) as temporary, quiet_gdal():
-        mosaic = gdal.BuildVRT(str(temporary), list(report.files), separate=True)
-        if mosaic is None:
-            raise DataError(
-                "The folder could not be joined to one series", got=gdal.GetLastErrorMsg(), remedy="Check its files"
-            )
-        for number, date in enumerate(report.dates, start=1):
-            mosaic.GetRasterBand(number).SetDescription(date)
-        mosaic.FlushCache()
-        del mosaic
-    return str(target)
-
-
 def _node(layer: QgsRasterLayer) -> QgsLayerTreeLayer:
-    """The layer's place in the tree, with the ramp alone in its legend.
+    """The layer's place in the tree, with the ramp alone, or its classes, in its legend.
 
     QGIS would put the name of the band above it, and leaves the name of the first date there while others are shown.
     """
     node = QgsLayerTreeLayer(layer)
     if not isinstance(layer.renderer(), QgsSingleBandPseudoColorRenderer):
         return node
-    QgsMapLayerLegendUtils.setLegendNodeOrder(node, [1])
+    function = layer.renderer().shader().rasterShaderFunction()
+    bar = function.legendSettings() is None or function.legendSettings().useContinuousLegend()
+    count = 1 if bar else len(function.colorRampItemList())
+    QgsMapLayerLegendUtils.setLegendNodeOrder(node, list(range(1, count + 1)))
     return node
 
 
@@ -181,6 +109,7 @@ def _parent(group: QgsLayerTreeGroup, artifact: Artifact) -> QgsLayerTreeGroup:
 
 
 def _play(temporal: Optional[TemporalBands], layers: list[QgsRasterLayer]) -> None:
+    """Play the period of ``layers`` in their finest step."""
     series = [layer_dates(layer) for layer in layers]
     dated = [(dates, step) for dates, step in series if dates]
     if temporal is None or not dated:
@@ -189,7 +118,7 @@ def _play(temporal: Optional[TemporalBands], layers: list[QgsRasterLayer]) -> No
     temporal.set_range(begin, end, min(step for _, step in dated))
 
 
-def _look_at(layer: QgsRasterLayer, project: QgsProject, iface: Any, first: bool) -> None:
+def _look_at(layer: QgsMapLayer, project: QgsProject, iface: Any, first: bool) -> None:
     """Show the whole layer where it would lie outside the view; in an empty project its CRS becomes the map's."""
     if first and layer.crs().isValid():
         project.setCrs(layer.crs())

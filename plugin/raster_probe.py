@@ -2,55 +2,85 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Optional
 
 import numpy as np
 from osgeo import gdal
 
 from ..core.contracts import DataError
-from ..core.contracts.dates import find_date
-from .cf_time import decode_times, is_calendar
+from .band_dates import band_dates
+from .cf_time import Dates
 from .gdal_errors import quiet_gdal
 
 SAMPLED_BANDS = 8
+LAYOUTS = ("plain", "turned", "curved", "copied")
 _SAMPLED_SIDE = 256
 _HUGE = 1e19  # 1e20 and above stand for missing in many files
-_UNDECLARED = (-9999.0, -999.0, -99999.0, -9999999.0, -1.2345)
+_UNDECLARED = (-9999.0, -999.0, -99999.0, -9999999.0, -32768.0, -1.2345)
+WGS84 = "EPSG:4326"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Probe:
-    """One raster as it is on disk. ``dates`` is None where the bands have none; ``transform`` is GDAL's, None without
-    georeference.
+    """One variable of one file as it is on disk. ``uri`` is GDAL's name of it, ``layer`` that of the SourceConfig.
+
+    ``bands`` counts its maps; ``dates`` has the date of each (None where the standard calendar has no such day), and is
+    None where the maps have none; ``numbers`` are the bands of the maps, empty for 1 to ``bands``. ``size`` is
+    (columns, rows) and ``transform`` GDAL's, both of the map as it lies north-up (None: it has no place). ``layout``
+    tells how the raster lies in the file: "plain", "turned" (columns are latitudes), "curved" (every cell has
+    coordinates of its own), "copied" (GDAL has no bands of it). ``precision`` (s) is that of its stamps; ``guesses``
+    are pairs of the field that changes them and a sentence; ``fixed`` says that no map changes in time.
     """
 
     uri: str
     name: str
-    label: str
-    standard_name: str
-    units: str
-    bands: int
-    size: tuple[int, int]
-    crs: str
-    transform: Optional[tuple[float, ...]]
-    dates: Optional[list[datetime]]
+    label: str = ""
+    standard_name: str = ""
+    units: str = ""
+    bands: int = 1
+    size: tuple[int, int] = (0, 0)
+    crs: str = ""
+    transform: Optional[tuple[float, ...]] = None
+    dates: Optional[Dates] = None
     calendar: str = "standard"
     sentences: list[str] = field(default_factory=list)
+    guesses: list[tuple[str, str]] = field(default_factory=list)
+    numbers: tuple[int, ...] = ()
+    layer: str = ""
+    layout: str = "plain"
+    precision: float = 0.0
+    fixed: bool = False
+    nodata: Optional[float] = None
+
+    @property
+    def grid(self) -> tuple:
+        """What has to be the same in all files of a source: size, CRS and, to 1e-6 of a cell, the place."""
+        where = self.transform or ()
+        cells = [abs(where[1]) or 1.0, abs(where[5]) or 1.0] if where else [1.0, 1.0]
+        return self.size, self.crs, tuple(round(value / cells[i // 3], 3) for i, value in enumerate(where))
+
+    def band_of(self, index: int) -> int:
+        """The band of a map."""
+        return self.numbers[index] if self.numbers else index + 1
 
 
 @dataclass
 class Sample:
-    """Statistics of some bands: smallest and largest valid value (NaN: none), counts, and suspicious values found."""
+    """Statistics of some bands: smallest and largest valid value (NaN: none), counts, suspicious values found, and
+    whether some were too large to be values.
+    """
 
     minimum: float = float("nan")
     maximum: float = float("nan")
     cells: int = 0
     valid: int = 0
     suspicious: tuple[float, ...] = ()
+    huge: bool = False
 
     @property
     def missing_share(self) -> float:
@@ -64,7 +94,8 @@ class Sample:
             for a, b, pick in ((self.minimum, other.minimum, min), (self.maximum, other.maximum, max))
         )
         suspicious = tuple(sorted(set(self.suspicious) | set(other.suspicious)))
-        return Sample(low, high, self.cells + other.cells, self.valid + other.valid, suspicious)
+        cells, valid = self.cells + other.cells, self.valid + other.valid
+        return Sample(low, high, cells, valid, suspicious, self.huge or other.huge)
 
 
 def netcdf_uri(path: str, variable: str) -> str:
@@ -84,11 +115,16 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 def open_raster(uri: str) -> Any:
     """GDAL dataset opened for reading. DataError with GDAL's own words where that fails."""
-    with quiet_gdal():
-        source = gdal.OpenEx(uri, gdal.OF_RASTER | gdal.OF_READONLY)
+    with quiet_gdal(), _quick_open():
+        source = gdal.OpenEx(f"/vsigzip/{uri}" if uri.endswith(".gz") else uri, gdal.OF_RASTER | gdal.OF_READONLY)
         reason = gdal.GetLastErrorMsg()
     if source is None:
-        there = os.path.exists(split_uri(uri)[0])
+        path = split_uri(uri)[0]
+        there = os.path.exists(path)
+        if there and not os.access(path, os.R_OK):
+            raise DataError(
+                "You have no right to read the file", got=path, remedy="Ask for the right, or choose another file"
+            )
         raise DataError(
             "The file cannot be opened as a raster" if there else "The file does not exist",
             got=f"{uri}" + (f" ({reason})" if there and reason else ""),
@@ -97,14 +133,16 @@ def open_raster(uri: str) -> Any:
     return source
 
 
-def variables_of(path: str) -> list[str]:
-    """GDAL names of the rasters in a file: its subdatasets of two and more dimensions, or the file itself."""
-    source = open_raster(path)
-    parts = [name for name, _ in source.GetSubDatasets()]
-    if source.GetDriver().ShortName == "netCDF" and not parts and source.RasterCount:
-        variable = source.GetRasterBand(1).GetMetadata().get("NETCDF_VARNAME", "")
-        return [netcdf_uri(path, variable)] if variable else [path]
-    return parts if parts and not source.RasterCount else [path]
+@contextlib.contextmanager
+def _quick_open() -> Iterator[None]:
+    """Side-car files are asked for one by one: listing a folder of 10,000 files at each opening is slow."""
+    name = "GDAL_DISABLE_READDIR_ON_OPEN"
+    before = gdal.GetThreadLocalConfigOption(name)
+    gdal.SetThreadLocalConfigOption(name, "TRUE")
+    try:
+        yield
+    finally:
+        gdal.SetThreadLocalConfigOption(name, before)
 
 
 def probe(uri: str) -> Probe:
@@ -125,9 +163,48 @@ def sample(uri: str, bands: Optional[list[int]] = None) -> Sample:
     return found
 
 
+def sample_values(values: np.ndarray, raw_nodata: list[float], scale: float = 1.0, offset: float = 0.0) -> Sample:
+    """Statistics of raw values (any shape): what is declared missing, not finite or beyond 1e19 does not count."""
+    cells = values.size
+    values = values.astype(np.float64)
+    valid = np.isfinite(values)
+    for nodata in raw_nodata:
+        # float32 files round the declared value, so it is compared as the file's own type holds it
+        valid &= ~np.isclose(values, nodata, rtol=1e-6, atol=0.0)
+    huge = valid & (np.abs(values) >= _HUGE)
+    valid &= ~huge
+    suspicious = tuple(value for value in _UNDECLARED if np.isclose(values[valid], value, rtol=1e-6, atol=0.0).any())
+    for value in suspicious:
+        valid &= ~np.isclose(values, value, rtol=1e-6, atol=0.0)
+    if not valid.any():
+        return Sample(cells=cells, suspicious=suspicious, huge=bool(huge.any()))
+    ends = sorted(float(end) * scale + offset for end in (values[valid].min(), values[valid].max()))
+    return Sample(ends[0], ends[1], cells, int(valid.sum()), suspicious, bool(huge.any()))
+
+
 def spread(count: int, wanted: int, first: int = 0) -> list[int]:
     """Up to ``wanted`` indices spread over ``count``, first and last among them."""
     return sorted({first + int(round(i)) for i in np.linspace(0, count - 1, min(count, wanted))}) if count else []
+
+
+def crs_text(reference: Any) -> str:
+    """Authority code of a spatial reference, else its WKT; empty for none."""
+    if reference is None:
+        return ""
+    code = reference.GetAuthorityCode(None)
+    return f"{reference.GetAuthorityName(None)}:{code}" if code else reference.ExportToWkt()
+
+
+def looks_like_degrees(transform: Optional[tuple[float, ...]], size: tuple[int, int]) -> bool:
+    """Whether a grid without a CRS lies within the degrees of the earth, with cells of at most 5 degrees."""
+    if transform is None or transform[2] or transform[4]:
+        return False
+    west, east = sorted((transform[0], transform[0] + transform[1] * size[0]))
+    south, north = sorted((transform[3], transform[3] + transform[5] * size[1]))
+    cell = max(abs(transform[1]), abs(transform[5]))
+    inside = west >= -180.01 and east <= 360.01 and south >= -90.01 and north <= 90.01
+    # A raster that starts at 0 with cells of 1 is one without any georeference, more often than one at Greenwich.
+    return inside and cell <= 5 and not (cell >= 1 and (west == 0 or south == 0))
 
 
 def _probe(uri: str, source: Any) -> Probe:
@@ -135,76 +212,47 @@ def _probe(uri: str, source: Any) -> Probe:
     if band is None:
         raise DataError("The raster has no band", got=uri, remedy="Choose another file or variable")
     meta, band_meta = source.GetMetadata(), band.GetMetadata()
-    variable = band_meta.get("NETCDF_VARNAME", "") or split_uri(uri)[1]
-    dates, calendar, sentences = _band_dates(source, meta)
-    crs, more = _crs(source, meta)
+    path, layer = split_uri(uri)
+    variable = band_meta.get("NETCDF_VARNAME", "") or layer
+    stem = os.path.splitext(os.path.basename(path[:-3] if path.endswith(".gz") else path))[0]
+    dates, calendar, sentences, guess = band_dates(source, meta, stem)
     transform = source.GetGeoTransform(can_return_null=True)
-    return Probe(
+    found = Probe(
         uri=uri,
-        name=variable or os.path.splitext(os.path.basename(split_uri(uri)[0]))[0],
+        name=variable or stem,
         label=band_meta.get("long_name", "") or meta.get("label", ""),
         standard_name=band_meta.get("standard_name", ""),
         units=(band.GetUnitType() or band_meta.get("units", "") or meta.get("units", "")).strip(),
         bands=source.RasterCount,
         size=(source.RasterXSize, source.RasterYSize),
-        crs=crs,
+        crs=crs_text(source.GetSpatialRef()),
         transform=tuple(transform) if transform else None,
         dates=dates,
         calendar=calendar,
-        sentences=sentences + more,
+        sentences=sentences,
+        guesses=[("date_table", guess)] if guess else [],
+        layer=layer,
+        nodata=band.GetNoDataValue(),
     )
+    _guess_crs(found, source, meta)
+    return found
 
 
-def _crs(source: Any, meta: dict[str, str]) -> tuple[str, list[str]]:
-    reference = source.GetSpatialRef()
-    if reference is not None:
-        code = reference.GetAuthorityCode(None)
-        return (f"{reference.GetAuthorityName(None)}:{code}" if code else reference.ExportToWkt()), []
+def _guess_crs(found: Probe, source: Any, meta: dict[str, str]) -> None:
+    if found.crs:
+        return
     if source.GetMetadata("GEOLOCATION"):
-        return "", ["Its cells have two-dimensional coordinates. Put it on a regular grid first."]
+        found.sentences.append("Its cells have two-dimensional coordinates. Put it on a regular grid first.")
+        return
     degrees = [key for key, value in meta.items() if key.endswith("#units") and value.startswith("degree")]
-    return ("EPSG:4326", []) if len(degrees) >= 2 else ("", [])
+    if len(degrees) >= 2 or looks_like_degrees(found.transform, found.size):
+        found.crs = WGS84
+        found.guesses.append(("crs", degrees_words()))
 
 
-def _band_dates(source: Any, meta: dict[str, str]) -> tuple[Optional[list[datetime]], str, list[str]]:
-    """(dates of the bands or None, calendar, sentences of trouble)."""
-    extra = [name for name in meta.get("NETCDF_DIM_EXTRA", "").strip("{}").split(",") if name]
-    if len(extra) > 1:
-        return None, "standard", [f"It has further dimensions ({', '.join(extra)}). Take one level of it first."]
-    if extra:
-        name = extra[0]
-        units, calendar = meta.get(f"{name}#units", ""), meta.get(f"{name}#calendar", "standard")
-        dates = decode_times(_numbers(source, meta, name), units, calendar)
-        if dates is None or len(dates) != source.RasterCount:
-            return None, calendar, [_time_trouble(units, calendar)]
-        return dates, calendar, []
-    if source.RasterCount < 2:
-        return None, "standard", []
-    dates = [_band_date(source.GetRasterBand(number + 1)) for number in range(source.RasterCount)]
-    return (dates if all(dates) else None), "standard", []
-
-
-def _time_trouble(units: str, calendar: str) -> str:
-    if is_calendar(calendar):
-        return f"Its time axis is not understood: unit '{units}'. Write it as 'days since 1990-01-01' or the like."
-    return f"Its dates follow the calendar '{calendar}'. Convert them to the standard calendar first."
-
-
-def _numbers(source: Any, meta: dict[str, str], name: str) -> list[float]:
-    text = meta.get(f"NETCDF_DIM_{name}_VALUES", "").strip("{}")
-    try:
-        if text:
-            return [float(part) for part in text.split(",")]
-        key = f"NETCDF_DIM_{name}"
-        return [float(source.GetRasterBand(i + 1).GetMetadata().get(key, "nan")) for i in range(source.RasterCount)]
-    except ValueError:
-        return []
-
-
-def _band_date(band: Any) -> Optional[datetime]:
-    meta = band.GetMetadata()
-    texts = [meta.get(key, "") for key in ("TIME", "time", "DATE", "date", "TIMESTAMP")] + [band.GetDescription()]
-    return next((found for found in map(find_date, texts) if found), None)
+def degrees_words() -> str:
+    """The sentence on a CRS that is taken for granted."""
+    return "It names no CRS: its coordinates are degrees and are taken as WGS 84 (EPSG:4326)."
 
 
 def _sample_band(band: Any) -> Sample:
@@ -212,20 +260,11 @@ def _sample_band(band: Any) -> Sample:
     values = band.ReadAsArray(buf_xsize=width, buf_ysize=height)
     if values is None:
         return Sample(cells=width * height)
-    values = values.astype(np.float64)
-    valid = np.isfinite(values) & (np.abs(values) < _HUGE)
+    if np.iscomplexobj(values):
+        return Sample(cells=values.size)
     nodata = band.GetNoDataValue()
-    if nodata is not None:
-        # float32 files round the declared value, so it is compared as the file's own type holds it
-        valid &= ~np.isclose(values, nodata, rtol=1e-6, atol=0.0)
-    suspicious = tuple(value for value in _UNDECLARED if np.isclose(values[valid], value, rtol=1e-6, atol=0.0).any())
-    for value in suspicious:
-        valid &= ~np.isclose(values, value, rtol=1e-6, atol=0.0)
-    if not valid.any():
-        return Sample(cells=values.size, suspicious=suspicious)
-    scale, offset = band.GetScale() or 1.0, band.GetOffset() or 0.0
-    ends = sorted(float(end) * scale + offset for end in (values[valid].min(), values[valid].max()))
-    return Sample(ends[0], ends[1], values.size, int(valid.sum()), suspicious)
+    declared = [nodata] if nodata is not None and nodata == nodata else []
+    return sample_values(values, declared, band.GetScale() or 1.0, band.GetOffset() or 0.0)
 
 
 def _least(a: float, b: float, pick: Any) -> float:

@@ -124,8 +124,9 @@ def _shader(artifact: Artifact, low: float, high: float) -> QgsRasterShader:
     decimals, found = _decimals(high - low), breaks(artifact)
     even = len(found) == len(colours) and all(at in colours for _, at in found)
     items = []
+    unit = f" {artifact.units}" if artifact.units not in ("", "-") else ""
     for value, at in found:
-        text = f"{value:.{decimals}f}" if even else short_number(value)
+        text = f"{value:.{decimals}f}" if even else short_number(value) + unit  # a bar puts the unit there itself
         items.append(QgsColorRampShader.ColorRampItem(value, colours.get(at) or ramp.color(at), text))
     function.setColorRampItemList(items)
     # A bar with numbers at its ends alone would be read as a straight one.

@@ -24,6 +24,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDateTime, QObject, Qt
 
 from ..core.contracts.dates import format_date, parse_date
+from ..core.contracts.steps import advance, months_of
 
 DATES_PROPERTY, STEP_PROPERTY = "freshet/dates", "freshet/step_seconds"
 _INSET_SECONDS = 1.0
@@ -77,7 +78,7 @@ def band_at(dates: list[datetime], step_seconds: float, begin: datetime, end: da
     None.
     """
     index = bisect_right(dates, begin) - 1
-    if index >= 0 and begin < dates[index] + timedelta(seconds=step_seconds):
+    if index >= 0 and begin < advance(dates[index], 1, step_seconds):
         return index + 1
     return index + 2 if index + 1 < len(dates) and dates[index + 1] < end else None
 
@@ -116,8 +117,10 @@ class TemporalBands(QObject):
         frame.
         """
         end = parse_date(end) if isinstance(end, str) else end
-        # A second less than the end of the last step: otherwise the controller adds a frame that holds nothing.
-        whole = QgsDateTimeRange(to_qt(begin), to_qt(end + timedelta(seconds=max(1.0, step_seconds - 1.0))))
+        # A second less than the end of the last step: otherwise the controller adds a frame that holds nothing. (It
+        # takes a month for 30 days when it counts frames, so that months may leave some empty ones at the end.)
+        last = max(end + timedelta(seconds=1.0), advance(end, 1, step_seconds) - timedelta(seconds=1.0))
+        whole = QgsDateTimeRange(to_qt(begin), to_qt(last))
         settings = self._project.timeSettings()
         settings.setTemporalRange(whole)
         settings.setTimeStepUnit(_unit_and_count(step_seconds)[0])
@@ -206,7 +209,7 @@ def _set_fixed_range(layer: QgsRasterLayer, wanted: QgsDateTimeRange) -> None:
 def _shown_range(first: datetime, last: datetime, step_seconds: float) -> QgsDateTimeRange:
     """From the first start to the end of the last step, shorter by the inset at both ends."""
     inset = timedelta(seconds=_INSET_SECONDS if step_seconds > 2.0 * _INSET_SECONDS else 0.0)
-    return QgsDateTimeRange(to_qt(first + inset), to_qt(last + timedelta(seconds=step_seconds) - inset))
+    return QgsDateTimeRange(to_qt(first + inset), to_qt(advance(last, 1, step_seconds) - inset))
 
 
 def _moment(value: QDateTime) -> datetime:
@@ -214,7 +217,10 @@ def _moment(value: QDateTime) -> datetime:
 
 
 def _interval(seconds: float) -> QgsInterval:
-    interval = QgsInterval()
+    interval, months = QgsInterval(), months_of(seconds)
+    if months:
+        interval.setMonths(months)
+        return interval
     for size, name in ((86400.0, "setDays"), (3600.0, "setHours"), (60.0, "setMinutes")):
         if seconds >= size and seconds % size == 0:
             getattr(interval, name)(seconds / size)
@@ -225,6 +231,8 @@ def _interval(seconds: float) -> QgsInterval:
 
 def _unit_and_count(seconds: float) -> tuple[Any, float]:
     units = Qgis.TemporalUnit if hasattr(Qgis, "TemporalUnit") else QgsUnitTypes.TemporalUnit
+    if months_of(seconds):
+        return getattr(units, "Months" if hasattr(units, "Months") else "TemporalMonths"), months_of(seconds)
     for size, name in ((86400.0, "Days"), (3600.0, "Hours"), (60.0, "Minutes")):
         if seconds >= size and seconds % size == 0:
             return getattr(units, name if hasattr(units, name) else f"Temporal{name}"), seconds / size

@@ -13,6 +13,7 @@ from qgis.PyQt.QtCore import QSize, QTimer
 from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from .drawing import Drawer, Picture, can_draw
+from .gaps import alone, broken
 from .text import number, tr
 
 REDRAW_MS = 150
@@ -158,13 +159,16 @@ class LossChart(Chart):
 
 @dataclass
 class Line:
-    """One series: dates, values (NaN = missing), its words in the legend, and what it is (observed, predicted, ...)."""
+    """One series: dates, values (NaN = missing), its words in the legend, and what it is (observed, predicted, ...).
+    ``step_seconds`` is the distance of its dates (0: their usual one); where a date is missing the line is broken.
+    """
 
     dates: list
     values: list
     label: str
     kind: str = ""
     units: str = ""
+    step_seconds: float = 0.0
 
 
 @dataclass
@@ -190,13 +194,11 @@ class SeriesChart(Chart):
         for axes, ((delta, units), lines) in zip(panels, groups.items()):
             _tidy(axes)
             for i, line in enumerate(lines):
-                axes.plot(
-                    line.dates,
-                    _floats(line.values),
-                    lw=1.3,
-                    color=_line_colour(line.kind, i),
-                    label=_line_words(line, kinds),
-                )
+                dates, values = broken(line)
+                colour = _line_colour(line.kind, i)
+                axes.plot(dates, values, lw=1.3, color=colour, label=_line_words(line, kinds))
+                points = alone(values)
+                axes.plot([dates[k] for k in points], [values[k] for k in points], ".", ms=3, color=colour)
             if delta:
                 axes.axhline(0.0, color=GREY, lw=0.8)
             if data.cursor is not None:

@@ -32,7 +32,7 @@ from ..datasets import check_length, read_summary
 from .base import JobAlgorithm
 from .parameters import Entry, entries, entry, finish
 
-_SPLIT = ("validation_share", "test_share")
+_SPLIT = ("validation_share", "test_share", "validation_sequences", "test_sequences")
 _PERIODS = ("train", "validation", "test")
 _TRAINING = tuple(entries(TrainingConfig, time_limit_minutes="TIME_LIMIT"))
 _SPLITTING = (
@@ -117,7 +117,7 @@ class PredictAlgorithm(JobAlgorithm):
         entry(PredictJob, "model", kind="model"),
         entry(PredictJob, "dataset", kind="dataset"),
         *_PERIOD,
-        *entries(PredictJob, ("device", "batch", "title")),
+        *entries(PredictJob, ("sequence", "device", "batch", "title")),
     )
 
     def job(self, values: dict[str, Any], context: QgsProcessingContext) -> Config:
@@ -180,7 +180,7 @@ class ExplainAlgorithm(JobAlgorithm):
     entries = (
         entry(ExplainJob, "model", kind="model"),
         entry(ExplainJob, "dataset", kind="dataset"),
-        *entries(ExplainJob, ("date", "polygon", "method", "baseline", "steps", "device", "title")),
+        *entries(ExplainJob, ("sequence", "date", "polygon", "method", "baseline", "steps", "device", "title")),
     )
 
     def add_more(self) -> None:

@@ -47,6 +47,7 @@ class JobAlgorithm(QgsProcessingAlgorithm):
     icon_name = "run"
     outputs: tuple[str, ...] = ()
     entries: tuple[Entry, ...] = ()
+    guesses: tuple[str, ...] = ()  # sentences on what :meth:`job` had to guess, told when the run starts
 
     def job(self, values: dict[str, Any], context: QgsProcessingContext) -> Config:
         """The job that the parameters ask for; raises FreshetError. Main thread only."""
@@ -137,6 +138,8 @@ class JobAlgorithm(QgsProcessingAlgorithm):
             run = self._make_run(values, context)
             feedback.pushInfo(f"Run folder: {run.path}")
             feedback.pushInfo(f"Engine: {self._engine.python} ({self._engine.origin})")
+            for sentence in self.guesses:
+                feedback.pushInfo(sentence)
             watch = RunWatch(run, self._engine)
             watch.start()
             _follow(watch, feedback)

@@ -109,6 +109,21 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").replace(";", ",").split(",") if part.strip())
 
 
+def many_choices(
+    algorithm: QgsProcessingAlgorithm, name: str, choices: tuple[str, ...], values: dict, context: QgsProcessingContext
+) -> tuple[str, ...]:
+    """Names chosen of several, given as list or text, by name or by number; one that is not known stays as it is, so
+    that the job refuses it. QGIS would put the default in its place.
+    """
+    given = values.get(name)
+    if given is None or isinstance(given, QgsProperty):
+        return tuple(algorithm.parameterAsEnumStrings(values, name, context))
+    if isinstance(given, str):
+        given = split_names(given)
+    items = [str(item) for item in (given if isinstance(given, (list, tuple)) else [given])]
+    return tuple(choices[int(i)] if i.isdigit() and int(i) < len(choices) else i for i in items)
+
+
 def read_json(text: str, what: str) -> Any:
     """JSON typed by a person, or read from the file that it names; {} where it is empty. ConfigError with the place of
     a fault.

@@ -111,7 +111,7 @@ def new_dataset(story: Story) -> Steps:
         combo = dialog.table.cellWidget(names[name], 0)
         dialog.table.scrollTo(dialog.table.model().index(names[name], 0))
         yield from hands.choose(combo, role)
-    units = {name: dialog.table.item(row, 5).text() for name, row in names.items()}
+    units = {name: dialog.table.unit(row) for name, row in names.items()}
     hands.check(units["precipitation"] in ("mm/d", "mm d-1"), f"unit of precipitation: {units}")
     yield from hands.type("freshetNewStart", FIRST)
     yield from hands.type("freshetNewEnd", LAST)

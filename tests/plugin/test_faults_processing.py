@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _spec = importlib.util.spec_from_file_location(
 in_qgis = importlib.util.module_from_spec(_spec)
 sys.modules["faults_in_qgis"] = in_qgis
 _spec.loader.exec_module(in_qgis)
-bad_input = in_qgis.bad_input
+bad_input, odd_input = in_qgis.bad_input, in_qgis.odd_input
 
 # What QGIS knows by itself, before a worker is started: the form of the job, what exists, the header of a model file.
 AT_ONCE = {
@@ -41,7 +42,13 @@ AT_ONCE = {
 class Feedback(QgsProcessingFeedback):
     def __init__(self):
         super().__init__(False)
-        self.errors = []
+        self.errors, self.told = [], []
+
+    def pushInfo(self, info):  # noqa: N802
+        self.told.append(info)
+
+    def pushWarning(self, warning):  # noqa: N802
+        self.told.append(warning)
 
     def reportError(self, error, fatalError=False):  # noqa: N802, N803
         self.errors.append(error)
@@ -76,3 +83,21 @@ def test_the_algorithm_fails_with_the_sentence_and_leaves_nothing(provider, fold
     assert [word for word in fault.words if word not in sentence] == [], sentence
     assert "Traceback" not in sentence
     assert bad_input.half_written(folder) == bad_input.half_written(tmp_path) == []
+
+
+def test_odd_sources_are_read_and_each_guess_is_told(provider, folder, tmp_path):
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    job = odd_input.odd_job(folder, tmp_path / "odd.nc")
+    values = {"NAME": "Odd", "SOURCES": json.dumps(job["sources"]), "GRID_LIKE": "good", "DATASET": job["output"]}
+    feedback = Feedback()
+    algorithm = provider.algorithm("prepare").create()
+    _, done = algorithm.run({**values, "RUN_FOLDER": str(tmp_path / "run")}, context, feedback)
+    assert done, feedback.errors
+    for one in odd_input.ODD:
+        lines = [line for line in feedback.told if line.startswith(f"'{one.name}': ")]
+        by_engine = all(any(words in line for line in lines) for words in one.told)
+        # What QGIS has found out by itself is given to the engine, for which it is no guess any more.
+        assert by_engine or any(one.hint and one.hint in line for line in lines), (one.name, lines)
+    maps = in_qgis.maps_of(tmp_path / "odd.nc", ["good", *(one.name for one in odd_input.ODD)])
+    assert odd_input.differing(maps) == []

@@ -98,9 +98,8 @@ def test_netcdf_layer_is_named_by_file_and_variable(tmp_path, write_raster):
         ({}, np.full((1, 3, 4), 7.0), "Every sampled value is 7"),
         ({}, _ramp(4), "4 bands have no dates"),
         ({"units": "furlong"}, _ramp(), "unit 'furlong' is not known"),
-        ({"nodata": None}, np.array([[[1.0, -9999.0], [2.0, 3.0]]]), "-9999 occurs and is not declared"),
+        ({"nodata": None}, np.array([[[1.0, -1.2345], [2.0, 3.0]]]), "-1.2345 occurs and is not declared"),
         ({"units": "mm/d"}, _ramp(1, 1, 9000), "not plausible for precipitation"),
-        ({"dates": DAYS[::-1]}, _ramp(4), "not in order"),
     ],
 )
 def test_each_fault_is_a_sentence(write_raster, options, values, word):
@@ -113,25 +112,30 @@ def test_all_missing_has_no_range(write_raster):
     assert math.isnan(report.minimum) and report.missing_share == 1.0
 
 
-def test_folder_with_undated_files_or_other_grids_says_which(write_raster, tmp_path):
+def test_bands_out_of_order_are_put_in_order_and_that_is_told(write_raster):
+    (report,) = inspect_source(write_raster("rain.tif", _ramp(4), dates=DAYS[::-1]))
+    assert report.dates == DAYS and [band for _, band in report.places] == [4, 3, 2, 1]
+    assert any("put in order" in guess for guess in report.guesses)
+
+
+def test_other_grids_in_a_folder_are_named(write_raster, tmp_path):
     _folder(write_raster)
-    write_raster("precipitation/readme_map.tif", _ramp())
-    (report,) = inspect_source(tmp_path / "precipitation")
-    assert any("readme_map.tif" in text for text in report.problems)
     write_raster("precipitation/precipitation_1995-02-06.tif", np.ones((1, 5, 5)))
     (report,) = inspect_source(tmp_path / "precipitation")
-    assert any("different grids" in text for text in report.problems)
+    assert any("different grids (precipitation_1995-02-06.tif differs" in text for text in report.problems)
 
 
-def test_two_files_of_one_date_are_noticed(write_raster, tmp_path):
+def test_a_map_without_date_beside_dated_ones_is_a_source_of_its_own(write_raster, tmp_path):
     _folder(write_raster)
-    write_raster("precipitation/b_1995-02-01.tif", _ramp())
-    assert any("same date (1995-02-01)" in text for text in inspect_source(tmp_path / "precipitation")[0].problems)
+    write_raster("precipitation/height.tif", _ramp(1, 100, 900))
+    found = {report.role: report for report in inspect_source(tmp_path / "precipitation")}
+    assert found["static"].path.endswith("height.tif")
+    assert found["input"].path == str(tmp_path / "precipitation" / "precipitation_*.tif")
 
 
 def test_declared_unit_that_contradicts_the_name_wins_over_the_guess(write_raster):
     (report,) = inspect_source(write_raster("rain.tif", _ramp(), units="K"))
-    assert report.quantity == "other" and report.units == "K"
+    assert report.quantity not in ("precipitation", "rain") and report.units == "K"
 
 
 def test_what_cannot_be_opened_is_a_sentence(tmp_path, qgis_app):
@@ -160,8 +164,18 @@ def test_times_of_calendars_are_read():
         "1993-01-01",
     ]
     assert [str(t) for t in decode_times([6], "hours since 2000-1-1T12:00")] == ["2000-01-01 18:00:00"]
-    assert decode_times([0], "days since 2000-01-01", "360_day") is None
-    assert decode_times([0], "months since 2000-01-01") is None
+    assert [str(t)[:10] for t in decode_times([0, 359, 360], "days since 2000-01-01", "360_day")] == [
+        "2000-01-01",
+        "2000-12-31",
+        "2001-01-01",
+    ]
+    assert [str(t)[:10] for t in decode_times([0, 1.5], "months since 2000-01-15")] == ["2000-01-15", "2000-02-29"]
+    assert [str(t) for t in decode_times([0], "hours since 2000-01-01 00:00:00 +05:30")] == ["1999-12-31 18:30:00"]
+    assert [str(t)[:10] for t in decode_times([0, 3], "days since 1582-10-03")] == ["1582-10-03", "1582-10-16"]
+    assert [str(t)[:10] for t in decode_times([59], "days since 1900-01-01", "julian")] == ["None"]
+    assert [str(t) for t in decode_times([20200131.25], "day as %Y%m%d.%f")] == ["2020-01-31 06:00:00"]
+    assert decode_times([0], "days since 2000-01-01", "of the Maya") is None
+    assert decode_times([float("nan")], "days since 2000-01-01") is None
 
 
 def test_dataset_says_of_itself_what_qgis_shows(write_dataset_file):
@@ -230,3 +244,24 @@ def test_a_crs_that_only_the_project_gave_travels_with_the_job(tmp_path):
     assert report.as_source_config().crs == "EPSG:3035"
     assert not any("coordinate reference" in sentence for sentence in report.problems)
     assert inspect_source(path)[0].as_source_config().crs == ""
+
+
+def test_point_layers_and_tables_of_the_project_are_sources(tmp_path, qgis_app):
+    lines = [f"a,2000-01-0{day},6.5,49.5,{day}" for day in (1, 2, 3)]
+    (tmp_path / "q.csv").write_text("station,date,lon,lat,discharge\n" + "\n".join(lines))
+    plain = QgsVectorLayer(str(tmp_path / "q.csv"), "q", "ogr")
+    (report,) = inspect_source(plain)
+    assert (report.form, report.stations, report.quantity, len(report.dates)) == ("table", 1, "discharge", 3)
+    delimited = QgsVectorLayer(
+        f"file://{tmp_path}/q.csv?type=csv&xField=lon&yField=lat&crs=EPSG:4326", "q", "delimitedtext"
+    )
+    assert inspect_source(delimited)[0].path == str(tmp_path / "q.csv")
+    copy = gdal.VectorTranslate(str(tmp_path / "g.gpkg"), str(tmp_path / "q.csv"), format="GPKG", layerName="gauges")
+    del copy
+    (report,) = inspect_source(QgsVectorLayer(f"{tmp_path}/g.gpkg|layername=gauges", "g", "ogr"))
+    assert report.path.endswith("g.gpkg|layername=gauges") and report.stations == 1
+
+
+def test_a_variable_without_a_telling_name_takes_that_of_its_file(write_raster):
+    (report,) = inspect_source(write_raster("precipitation.nc", _ramp(), driver="netCDF"))
+    assert (report.layer, report.variable, report.quantity) == ("Band1", "precipitation", "precipitation")

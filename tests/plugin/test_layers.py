@@ -26,7 +26,8 @@ from freshet.core.contracts import Artifact, CompareJob, DataError, Event, Event
 from freshet.core.contracts.steps import MONTH
 from freshet.core.contracts.variables import CATALOGUE
 from freshet.plugin import ramps, temporal
-from freshet.plugin.layers import add_run_results, add_temporal_series
+from freshet.plugin.layers import _node, add_run_results
+from freshet.plugin.source_layers import add_temporal_series
 from freshet.plugin.styling import artifact_for, breaks, short_number, style_raster, value_range
 from freshet.plugin.temporal import TemporalBands, band_at, layer_band, layer_dates, set_temporal
 
@@ -157,8 +158,10 @@ def test_many_magnitudes_get_colours_by_their_logarithm_and_labels_in_true_units
     assert artifact.stretch == "log"
     style_raster(layer, artifact)
     items = _items(layer)
-    assert [item.label for item in items] == ["0", "1", "2", "5", "10", "20", "50", "100", "200", "500", "1000"]
+    assert [item.label for item in items] == [f"{v} mm/d" for v in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)]
     assert [item.value for item in items] == [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+    node = _node(layer)  # all of its classes stand in the legend, a bar is one
+    assert node.customProperty("legend/node-order") == ",".join(str(number + 1) for number in range(len(items)))
     assert not layer.renderer().shader().rasterShaderFunction().legendSettings().useContinuousLegend()
     drawn = []
     for band in range(1, 6):

@@ -92,6 +92,9 @@ class FakeDatasets(QObject):
     def list(self):
         return list(self.items)
 
+    def each(self):
+        return [part for item in self.items for part in item.parts or (item,)]
+
     def broken(self):
         return {}
 

@@ -15,7 +15,7 @@ from freshet.plugin.runs import Runs
 from freshet.plugin.settings import Settings
 from freshet.ui.choice import Choice
 from freshet.ui.dialogs.new_dataset import NewDatasetDialog
-from freshet.ui.dialogs.source_table import UNIT, VARIABLE
+from freshet.ui.dialogs.source_entry import QUANTITY, UNIT, VARIABLE
 from freshet.ui.dock import FreshetDock
 from freshet.ui.engine_state import EngineState
 
@@ -25,7 +25,7 @@ _spec = importlib.util.spec_from_file_location(
 in_qgis = importlib.util.module_from_spec(_spec)
 sys.modules["faults_in_qgis"] = in_qgis
 _spec.loader.exec_module(in_qgis)
-bad_input = in_qgis.bad_input
+bad_input, odd_input = in_qgis.bad_input, in_qgis.odd_input
 BY_NAME = {fault.name: fault for fault in bad_input.FAULTS}
 
 
@@ -38,10 +38,16 @@ HINTS = {
     "no dates in a folder": "date",
     "no dates in the bands": "date",
     "no dates in a NetCDF file": "date",
-    "two calendars": "calendar",
     "no CRS in a raster": "no coordinate reference system",
     "no CRS in a NetCDF file": "no coordinate reference system",
     "no overlap in time": "no common period",
+    "a date twice in a folder": "Several maps have the same date (2001-03-01)",
+    "a date twice in a NetCDF file": "Several maps have the same date (2001-03-01)",
+    "a date twice in the bands": "Several maps have the same date (2001-03-01)",
+    "a file in the middle that is no raster": "cannot be read (rain_2001-03-02.tif)",
+    "a NetCDF file in the middle that is cut short": "cannot be read (rain_2.nc)",
+    "longitude and latitude exchanged in rasters": "latitude",
+    "longitude and latitude exchanged in a NetCDF file": "latitude",
     "an input all missing": "missing",
     "a target all missing": "missing",
     "a constant input": "3",
@@ -89,21 +95,34 @@ def _ended(wait, runs) -> None:
 
 
 def _fill(dialog, fault, folder, wait) -> dict:
-    """The sources of a fault as rows of the dialog, the bad one second."""
+    """The sources of a fault as rows of the dialog, the bad one last; it stands alone where only what is said of a good
+    source is bad, since the dialog takes a source once.
+    """
     job = bad_input.job_of(fault, folder)
-    for source in job["sources"]:
+    _fill_job(dialog, job, wait)
+    return job
+
+
+def _fill_job(dialog, job, wait) -> None:
+    sources = list({source["path"]: source for source in job["sources"]}.values())
+    for source in sources:
         dialog.table.add_paths([source["path"]])
         wait(lambda: not dialog.table.busy)
-    for row, source in enumerate(job["sources"][: dialog.table.rowCount()]):
+    paths = [source["path"] for source in sources]
+    for row in reversed(range(dialog.table.rowCount())):  # what the dialog finds beside them in a folder
+        if dialog.table.entries[row].report.path not in paths:
+            dialog.table.clearSelection()
+            dialog.table.selectRow(row)
+            dialog.table.remove_selected()
+    for row, source in enumerate(sources[: dialog.table.rowCount()]):
         dialog.table.item(row, VARIABLE).setText(source["variable"])
         dialog.table.item(row, UNIT).setText(source["units"])
-        combo = dialog.table.cellWidget(row, 2)
+        combo = dialog.table.cellWidget(row, QUANTITY)
         combo.setCurrentIndex(combo.findData(source["quantity"]))
         dialog.table.set_role(source["variable"], source.get("role", "input"))
     dialog.name.setText(job["name"])
     dialog.output.set_path(job["output"])
-    dialog.grid.like.setCurrentIndex(dialog.grid.like.findData("good"))
-    return job
+    dialog.grid.like.setCurrentIndex(max(0, dialog.grid.like.findData("good")))
 
 
 @pytest.mark.parametrize("fault", _of("prepare")[1:])
@@ -116,6 +135,22 @@ def test_the_dialog_of_a_new_dataset_says_what_is_wrong(dialog, real_runs, folde
     _says(dialog.notice.text(), fault)
     assert not dialog.notice.isHidden()
     assert bad_input.half_written(folder) == bad_input.half_written(tmp_path) == []
+
+
+def test_odd_sources_are_shown_with_what_was_guessed_and_build(dialog, real_runs, folder, tmp_path, wait):
+    odd = tuple(one for one in odd_input.ODD if one.file != "good")
+    _fill_job(dialog, odd_input.odd_job(folder, tmp_path / "odd.nc", odd), wait)
+    for row, one in enumerate(odd, 1):
+        dialog.table.set_details(row, one.more)
+    hints = dialog.mend.text().splitlines()
+    for one in odd:
+        said = [line for line in hints if line.startswith(f"{one.name}: ")]
+        assert any(one.hint in line for line in said) or not one.hint, (one.name, said)
+    dialog.build_button.click()
+    _ended(wait, real_runs)
+    assert (tmp_path / "odd.nc").is_file(), dialog.notice.text()
+    maps = in_qgis.maps_of(tmp_path / "odd.nc", ["good", *(one.name for one in odd)])
+    assert odd_input.differing(maps, odd) == []
 
 
 def test_a_source_that_is_not_there_is_refused_by_the_dialog_of_a_new_dataset(dialog, real_runs, folder, wait):

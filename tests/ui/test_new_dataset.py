@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,11 @@ pytest.importorskip("qgis.core", reason="needs QGIS's own Python")
 from qgis.core import QgsProject, QgsRasterLayer
 
 from freshet.core.contracts import Event, EventKind, PrepareJob, RunState
+from freshet.plugin.inspection import inspect_source
+from freshet.ui.dialogs.estimate import estimate, facts
 from freshet.ui.dialogs.new_dataset import NewDatasetDialog
 from freshet.ui.dialogs.preview import read_map
-from freshet.ui.dialogs.source_table import TIME, UNIT, VARIABLE
+from freshet.ui.dialogs.source_entry import TIME, UNIT, VARIABLE
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def test_an_own_grid_needs_crs_extent_and_cell_size(filled):
 def test_layers_of_the_project_can_be_chosen(dialog, folders):
     layer = QgsRasterLayer(str(folders / "dem.tif"), "Elevation of the basin", "gdal")
     QgsProject.instance().addMapLayer(layer)
-    chooser = dialog.choose_layers()
+    chooser = dialog.buttons.choose_layers()
     chooser.list.tick((layer.id(),))
     chooser.accept()
     assert [entry.report.path for entry in dialog.table.entries] == [str(folders / "dem.tif")]
@@ -113,7 +117,7 @@ def test_two_variables_of_one_name_are_refused(filled, runs):
 
 def test_removing_a_row_removes_its_source(filled):
     filled.table.selectRow(0)
-    filled.remove_button.click()
+    filled.buttons.remove.click()
     assert [source.variable for source in filled.job().sources] == ["pet", "soil_moisture", "dem"]
 
 
@@ -154,15 +158,10 @@ def test_the_dialog_fits_a_small_screen(filled, qgis_app):
     assert filled.width() <= 1366 and filled.height() <= 768
 
 
-def test_the_number_of_maps_follows_the_typed_period():
-    from datetime import datetime
-    from types import SimpleNamespace
-
-    from freshet.ui.dialogs.checks import facts
-
-    report = SimpleNamespace(
-        dates=tuple(f"2001-01-{day:02d}" for day in range(1, 31)), step_seconds=86400.0, size=(4, 3), gaps=()
-    )
-    rows = [("rain", "input", report)]
-    assert facts(rows, "rain").startswith("30 maps of 4 x 3")
-    assert facts(rows, "rain", (datetime(2001, 1, 11), datetime(2001, 2, 20))).startswith("20 maps of 4 x 3")
+def test_the_number_of_maps_follows_the_typed_period(folders):
+    report = inspect_source(str(folders / "pet"))[0]
+    rows = [("pet", "input", report)]
+    assert facts(estimate(rows, report.size)).startswith("10 maps of 10 x 8 cells, step 1 day; at most 1 MB")
+    typed = (datetime(1995, 2, 4), datetime(1995, 2, 20))
+    assert facts(estimate(rows, report.size, typed)).startswith("7 maps of 10 x 8")
+    assert facts(estimate(rows, report.size, typed, 48.0)).startswith("4 maps of 10 x 8 cells, step 2 days")

@@ -1,25 +1,32 @@
-"""Grid, clock and mask of a new dataset, as fields."""
+"""Grid and clock of a new dataset, as fields."""
 
 from __future__ import annotations
 
+import math
+from datetime import datetime
 from typing import Any, Optional
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsMapLayer, QgsProject, QgsVectorLayer, QgsWkbTypes
+from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsCsException, QgsProject
 from qgis.gui import QgsProjectionSelectionWidget
 from qgis.PyQt.QtCore import QLocale, pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
 from ...core.contracts import ConfigError, GridConfig, PrepareJob
 from ...core.contracts.config import rule_of
-from ...core.contracts.dates import format_step
-from ..numbers import NumberEdit, parse_number
+from ...core.contracts.dates import format_date, format_step
+from ...core.contracts.steps import MONTH
+from ..numbers import NumberEdit, format_number, parse_number
 from ..text import tr
 from ..timebars import TimeBars
-from ..widgets import DateField, PathField, narrow, row
-from .layers import raster_layers
+from ..widgets import DateField, button, narrow, row
 
-STEPS_HOURS = (1, 3, 6, 12, 24, 24 * 5, 24 * 8, 24 * 10)
-OWN, FILE = "<own>", "<file>"
+_MONTH_HOURS = MONTH / 3600.0
+STEPS_HOURS = (
+    *(minutes / 60.0 for minutes in (5, 10, 15, 30)),
+    *(1, 3, 6, 12, 24, 24 * 5, 24 * 8, 24 * 10),
+    *(_MONTH_HOURS, 12 * _MONTH_HOURS),
+)
+OWN, ONE_CELL = "<own>", ""
 
 
 class ClockFields(QWidget):
@@ -47,14 +54,20 @@ class ClockFields(QWidget):
         for field in (self.start, self.end):
             field.textChanged.connect(lambda *_: self.changed.emit())
 
+    def show_period(self, period: Optional[tuple[datetime, datetime]]) -> None:
+        """Write the period that the sources share into the empty fields, as what is taken where nothing is typed."""
+        for field, moment in zip((self.start, self.end), period or (None, None)):
+            field.setPlaceholderText(format_date(moment) if moment else tr("YYYY-MM-DD"))
+
 
 class GridFields(QWidget):
     """The common grid: like a variable (perhaps with another cell size), or an own one."""
 
     changed = pyqtSignal()
 
-    def __init__(self, parent: Optional[QWidget] = None) -> None:
+    def __init__(self, iface: Any = None, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
+        self._iface = iface
         self.like = narrow(QComboBox())
         self.like.setObjectName("freshetNewGridLike")
         self.like.setToolTip(rule_of(GridConfig, "like").help)
@@ -71,6 +84,10 @@ class GridFields(QWidget):
         self.extent.setToolTip(
             tr("West, south, east and north in units of the CRS, with spaces or semicolons between them.")
         )
+        self.from_map = button(
+            tr("As the map"), "freshetNewGridExtentMap", self._take_map, tr("The extent that the map shows now.")
+        )
+        self.from_map.setEnabled(iface is not None)
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._labels = {}
@@ -83,20 +100,23 @@ class GridFields(QWidget):
         ):
             self._labels[widget] = QLabel(text)
             self._labels[widget].setBuddy(widget)
-            self._form.addRow(self._labels[widget], widget)
+            line = row(self.extent, self.from_map, stretch=False) if widget is self.extent else widget
+            self._form.addRow(self._labels[widget], line)
         self.like.currentIndexChanged.connect(self._choose)
         self.resolution.valueChanged.connect(self.changed)
         self.extent.textChanged.connect(lambda *_: self.changed.emit())
         self.crs.crsChanged.connect(lambda *_: self.changed.emit())
         self.set_names([])
 
-    def set_names(self, names: list[str]) -> None:
-        """The variables whose grid may be taken."""
+    def set_names(self, names: list[str], one_cell: bool = False) -> None:
+        """The variables whose grid may be taken; ``one_cell`` where all are tables: basin averages on one cell."""
         before = self.like.currentData() if self._chosen else None
         self.like.blockSignals(True)
         self.like.clear()
         for name in names:
             self.like.addItem(name, name)
+        if one_cell:
+            self.like.addItem(tr("no map: one cell for the basin"), ONE_CELL)
         self.like.addItem(tr("an own grid ..."), OWN)
         self.like.setCurrentIndex(max(0, self.like.findData(before)))
         self.like.blockSignals(False)
@@ -105,8 +125,16 @@ class GridFields(QWidget):
     def config(self) -> GridConfig:
         """The grid as it stands; raises ConfigError."""
         if self.like.currentData() != OWN:
-            return GridConfig(like=self.like.currentData() or "", resolution=self.resolution.value())
-        return GridConfig(crs=self.crs.crs().authid(), resolution=self.resolution.value(), extent=self._extent())
+            like = self.like.currentData() or ""
+            return GridConfig(like=like, resolution=self.resolution.value() if like else None)
+        given = (crs_text(self.crs.crs()), self.resolution.value(), self._extent())
+        if not all(given):
+            raise ConfigError(
+                tr("The grid is not defined"),
+                expected=tr("CRS, extent and cell size"),
+                remedy=tr("Give all three, or take the grid of a variable"),
+            )
+        return GridConfig(crs=given[0], resolution=given[1], extent=given[2])
 
     def _extent(self) -> Optional[tuple]:
         parts = self.extent.text().replace(";", " ").split()
@@ -120,6 +148,22 @@ class GridFields(QWidget):
             )
         return tuple(parse_number(part, str(QLocale().groupSeparator())) for part in parts)
 
+    def _take_map(self) -> None:
+        """The extent of the map view in the CRS of the grid, rounded outwards to whole cells where these are known."""
+        canvas, target = self._iface.mapCanvas(), self.crs.crs()
+        box, source = canvas.extent(), canvas.mapSettings().destinationCrs()
+        try:
+            if source.isValid() and target.isValid():
+                box = QgsCoordinateTransform(source, target, QgsProject.instance()).transformBoundingBox(box)
+        except QgsCsException:  # outside of what the CRS knows: the field stays as it is
+            return
+        cell = 0.0 if self.resolution.problem() else self.resolution.value() or 0.0
+        ends = [box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()]
+        if cell:
+            ends = [(math.floor if i < 2 else math.ceil)(value / cell) * cell for i, value in enumerate(ends)]
+        sign = str(QLocale().decimalPoint())
+        self.extent.setText("  ".join(format_number(float(f"{value:.10g}"), sign) for value in ends))
+
     def _choose(self, *_: Any) -> None:
         self._chosen = True
         self._follow()
@@ -129,49 +173,14 @@ class GridFields(QWidget):
         for widget in (self.crs, self.extent):
             widget.setVisible(own)
             self._labels[widget].setVisible(own)
+        self.from_map.setVisible(own)
+        self.resolution.setEnabled(self.like.currentData() != ONE_CELL)
         if own and not self.crs.crs().isValid():
             self.crs.setCrs(QgsCoordinateReferenceSystem(QgsProject.instance().crs()))
         self.changed.emit()
 
 
-class MaskField(QWidget):
-    """Which cells belong to the basin: the target's own, a polygon layer, a raster layer, or a file."""
-
-    changed = pyqtSignal()
-
-    def __init__(self, project: Optional[QgsProject] = None, parent: Optional[QWidget] = None) -> None:
-        super().__init__(parent)
-        self.combo = narrow(QComboBox())
-        self.combo.setObjectName("freshetNewMask")
-        self.combo.setToolTip(rule_of(PrepareJob, "mask").help)
-        self.combo.addItem(tr("the target's own cells"), "")
-        for layer in mask_layers(project or QgsProject.instance()):
-            self.combo.addItem(layer.name(), layer.source())
-        self.combo.addItem(tr("a file ..."), FILE)
-        self.file = PathField("freshetNewMaskFile", tr("Polygon or raster file of the basin"))
-        self.file.setVisible(False)
-        self.setLayout(row(self.combo, self.file, stretch=False))
-        self.combo.currentIndexChanged.connect(self._follow)
-        self.file.changed.connect(lambda *_: self.changed.emit())
-
-    def path(self) -> str:
-        """The mask's path, or empty."""
-        return self.file.path() if self.combo.currentData() == FILE else self.combo.currentData()
-
-    def _follow(self, *_: Any) -> None:
-        self.file.setVisible(self.combo.currentData() == FILE)
-        self.changed.emit()
-
-
-def mask_layers(project: QgsProject) -> list[QgsMapLayer]:
-    """Polygon layers from files, then raster layers."""
-    nodes = [node.layer() for node in project.layerTreeRoot().findLayers()]
-    # QgsWkbTypes.PolygonGeometry has this one name in all versions from 3.22 on.
-    polygons = [
-        layer
-        for layer in nodes
-        if isinstance(layer, QgsVectorLayer)
-        and layer.providerType() == "ogr"
-        and layer.geometryType() == QgsWkbTypes.PolygonGeometry
-    ]
-    return [*polygons, *raster_layers(project)]
+def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
+    """A CRS as the engine reads it: its code, or WKT where it has none that others know."""
+    code = crs.authid()
+    return code if code and not code.startswith("USER:") else crs.toWkt()

@@ -31,7 +31,7 @@ class PredictDialog(QDialog):
     def begin(self, model: str = "") -> None:
         """Fill in the datasets of the project and, if given, a model file."""
         self.dataset.clear()
-        for item in self._datasets.list():
+        for item in self._datasets.each():
             self.dataset.addItem(item.name, item)
         for i in range(self.dataset.count()):
             if self.dataset.itemData(i).path == self._choice.dataset:
@@ -49,6 +49,7 @@ class PredictDialog(QDialog):
             period=PeriodConfig(self.start.iso(), self.end.iso()),
             device=self.device.currentData(),
             title=self.title.text().strip(),
+            sequence=summary.sequence if summary else "",
         )
 
     def predict(self) -> None:

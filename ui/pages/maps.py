@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from qgis.core import QgsPointXY, QgsProject
-from qgis.PyQt.QtWidgets import QComboBox, QLabel, QPushButton, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton, QWidget
 
 from ...core.contracts import Artifact, FreshetError, RunFolder, RunState
 from ...core.contracts.dates import parse_date
@@ -14,11 +14,13 @@ from ...plugin.runs import Runs
 from ..charts import Line, SeriesChart, SeriesData
 from ..choice import Choice
 from ..maptools import PointTool, ToolSwitch
-from ..series import line_at, point_in, rain_at, series_layers
+from ..series import gauge_layers, gauge_line, line_at, point_in, rain_at, series_layers, write_table
 from ..text import number, tr
 from ..widgets import Notice, button, heading, narrow, row
 from .page import Page
 from .runs import WITH_MAPS
+
+_NEAR_PX = 12  # so near to a gauge a click means it
 
 
 class MapsPage(Page):
@@ -77,22 +79,52 @@ class MapsPage(Page):
         self._point = point
         project = QgsProject.instance()
         crs = self._iface.mapCanvas().mapSettings().destinationCrs() if self._iface else project.crs()
-        lines = []
-        for layer in series_layers(project):
-            inside = point_in(point, crs, layer.crs(), project)
-            line = line_at(layer, inside) if inside is not None else None
-            if line is not None:
-                lines.append(line)
+        lines = self._lines(point, crs)
         if not lines:
             self.chart.setVisible(False)
+            self.export_button.setEnabled(False)
             self.notice.say(tr("No series at this point: click inside the maps of a dataset or a result."), "warning")
             return
         self.notice.clear_text()
         words = tr("At x {x}, y {y}").format(x=number(point.x(), 7), y=number(point.y(), 7))
         self._data = SeriesData(lines, words, self._cursor(), self._rain(point, crs))
+        self.export_button.setEnabled(True)
         self.chart.setVisible(True)
         self.chart.setMinimumHeight(min(480, 170 * len({(line.kind == "delta", line.units) for line in lines}) + 40))
         self.chart.show_data(self._data)
+
+    def export(self, path: str = "") -> None:
+        """Write the plotted series as CSV to ``path`` (empty: a person is asked)."""
+        if self._data is None:
+            return
+        if not path:
+            path, _ = QFileDialog.getSaveFileName(self, tr("Save the series"), "series.csv", tr("Tables (*.csv)"))
+        if not path:
+            return
+        rain = [self._data.rain] if self._data.rain is not None else []
+        try:
+            write_table(path, [*self._data.lines, *rain])
+        except OSError as error:
+            self.notice.say(tr("The series cannot be written: {error}").format(error=error), "error")
+            return
+        self.notice.say(tr("Written: {path}").format(path=path))
+
+    def _lines(self, point: QgsPointXY, crs: Any) -> list[Line]:
+        """The series of all layers with dates at ``point``, and of the gauges near it."""
+        project, lines = QgsProject.instance(), []
+        for layer in series_layers(project):
+            inside = point_in(point, crs, layer.crs(), project)
+            line = line_at(layer, inside) if inside is not None else None
+            if line is not None:
+                lines.append(line)
+        near = _NEAR_PX * self._iface.mapCanvas().mapUnitsPerPixel() if self._iface else 0.0
+        for layer in gauge_layers(project):
+            inside = point_in(point, crs, layer.crs(), project)
+            edge = point_in(QgsPointXY(point.x() + near, point.y()), crs, layer.crs(), project)
+            line = gauge_line(layer, inside, inside.distance(edge)) if inside is not None and edge is not None else None
+            if line is not None:
+                lines.append(line)
+        return lines
 
     def _rain(self, point: QgsPointXY, crs: Any) -> Optional[Line]:
         """Precipitation of the dataset that the shown results, else those of the chosen run, were made from."""
@@ -135,7 +167,11 @@ class MapsPage(Page):
         self.plot_button.setToolTip(tr("Click on the map: the series of all layers with dates at that place."))
         self.plot_button.setEnabled(self._iface is not None)
         self.plot_button.toggled.connect(self._toggle_plot)
-        self.body.addLayout(row(self.plot_button))
+        self.export_button = button(
+            tr("Save values ..."), "freshetMapsExport", self.export, tr("The plotted series as a table (CSV).")
+        )
+        self.export_button.setEnabled(False)
+        self.body.addLayout(row(self.plot_button, self.export_button))
         self.notice = Notice("freshetMapsNotice")
         self.body.addWidget(self.notice)
         self.chart = SeriesChart("freshetMapsSeries", 220)
@@ -170,7 +206,7 @@ class MapsPage(Page):
     def _toggle_plot(self, on: bool) -> None:
         if on:
             self._switch.use(self._tool)
-            if not series_layers(QgsProject.instance()):
+            if not series_layers(QgsProject.instance()) and not gauge_layers(QgsProject.instance()):
                 self.notice.say(
                     tr("No layer with dates yet: add the maps of a run, or show a variable from the page Data."),
                     "warning",
@@ -189,6 +225,7 @@ class MapsPage(Page):
     def _forget_point(self) -> None:
         """Another project: series of the old one would stand there as if they were of this one."""
         self._point, self._data = None, None
+        self.export_button.setEnabled(False)
         self.chart.setVisible(False)
         if self._tool is not None:
             self._tool.clear()

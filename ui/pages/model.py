@@ -302,7 +302,7 @@ class ModelPage(Page):
         if first is None:
             self._check()
             return
-        moving = [item for item in first.variables if not item.static]
+        moving = [item for item in first.variables if not (item.static or item.gauges)]
         moving.sort(key=lambda item: item.role != "target")
         before = self.target.currentData()
         self.target.blockSignals(True)
@@ -312,16 +312,18 @@ class ModelPage(Page):
         self.target.setCurrentIndex(max(0, self.target.findData(before)))
         self.target.blockSignals(False)
         self.inputs.fill(
-            [(v.name, f"{v.label or v.name} ({v.units})", v.role == "input") for v in first.variables if not v.static]
+            [(v.name, f"{v.label or v.name} ({v.units})", v.role == "input") for v in first.variables if v in moving]
         )
         self.static.fill([(v.name, static_words(first.path, v), True) for v in first.variables if v.static])
         if first.path != self._leading:
             self._leading = first.path
-            several = len(self.datasets.ticked()) > 1
+            several = len(self.datasets.ticked()) > 1 or bool(first.sequences)
             dates = (
                 {} if several or first.steps < 3 else shares(parse_date(first.start), first.steps, first.step_seconds)
             )
             self.periods.set_dates(dates)
+        ticked = [self._summaries[path] for path in self.datasets.ticked() if path in self._summaries]
+        self.periods.set_sequences([name for item in ticked for name in item.sequences])
         self._check()
 
     def _show_family(self, *_: Any) -> None:

@@ -22,11 +22,11 @@ def check_against_data(job: TrainJob, summaries: dict[str, DatasetSummary]) -> N
                 remedy=tr("Leave the variable out, or take a dataset that has it"),
             )
         needed = job.window + (job.warm_up or 0) + job.lead + job.leads - 1
-        if needed > summary.steps:
+        if needed > summary.longest:
             raise ConfigError(
                 tr("The window is longer than the series of '{name}'").format(name=summary.name),
                 expected=tr("at most {steps} steps for warm-up, window and steps ahead together").format(
-                    steps=summary.steps
+                    steps=summary.longest
                 ),
                 got=tr("{needed} steps").format(needed=needed),
                 remedy=tr("Shorten the window"),

@@ -21,6 +21,7 @@ from .page import Page
 
 VERBS = {
     "prepare": "dataset",
+    "terrain": "terrain maps",
     "train": "training",
     "finetune": "fine-tuning",
     "predict": "prediction",

@@ -70,6 +70,7 @@ class WhyPage(Page):
             y=self.y.value() if cell else None,
             polygon="" if cell else self._polygon,
             title="",
+            sequence=summary.sequence if summary else "",
             **self.method.values(),
         )
 
@@ -99,7 +100,7 @@ class WhyPage(Page):
         )
         if not self.model.currentData() and not self.model_file.path():
             self.model.setCurrentIndex(0)  # the newest trained run, unless a file was named
-        _refill(self.dataset, [(item.name, item) for item in self._datasets.list()], self._choice.dataset)
+        _refill(self.dataset, [(item.name, item) for item in self._datasets.each()], self._choice.dataset)
         done = [(i.title, i.path) for i in runs if i.verb == "explain" and i.state is RunState.DONE]
         _refill(self.result, done, self._choice.run)
         for widget in (self._result_heading, self.result, self.maps_button):
@@ -391,9 +392,8 @@ def _refill(combo: QComboBox, entries: list, wanted: Any = None) -> None:
     combo.clear()
     for text, data in entries:
         combo.addItem(text, data)
-    keys = [getattr(data, "path", data) for _, data in entries]
-    for key in (getattr(before, "path", before), wanted):
-        if key in keys:
-            combo.setCurrentIndex(keys.index(key))
-            break
+    known, keys = [data for _, data in entries], [getattr(data, "path", data) for _, data in entries]
+    near = [keys.index(key) for key in (getattr(before, "path", before), wanted) if key in keys]
+    found = [known.index(before)] if before in known else near
+    combo.setCurrentIndex(found[0] if found else combo.currentIndex())
     combo.blockSignals(False)
