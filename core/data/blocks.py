@@ -26,6 +26,7 @@ _LARGEST_BLOCK = 2**25  # bytes; what a cancel or a fault loses at most, a threa
 _LARGEST_STEPS = 4096
 _WORTH_SHARING = 2**20  # cells of a variable that are worth being shared among the threads
 Files = Sequence[tuple[str, int, int]]  # path, size, time of change in ns
+_KEPT = 64
 _READ_FORMAT = 2  # counts up when blocks of the same job come to hold other values
 
 
@@ -165,6 +166,8 @@ def stream_of(recipe: Recipe) -> Stream:
             source = open_source(recipe.config)
             stream = make_stream(source, recipe.grid, recipe.clock, recipe.variance)
             stream.marks = recipe.marks
+            while len(_streams) >= _KEPT:  # a worker of a cluster may live long
+                del _streams[next(iter(_streams))]
             _streams[recipe.fingerprint] = stream
         return _streams[recipe.fingerprint]
 

@@ -121,9 +121,12 @@ class Strip:
         if self.window is None:
             out[:] = np.nan
             return out
-        kernel = getattr(self, "_" + self._method)
+        kernel = getattr(self, f"_{self._method}")
         for single, into in zip(maps, out):
-            into[:] = kernel(single).reshape(self.shape)
+            if self._method == "nearest":
+                self._nearest(single, into.reshape(-1))
+            else:
+                into[:] = kernel(single).reshape(self.shape)
         return out
 
     def _plan_points(self, first: int, stop: int) -> None:
@@ -158,11 +161,10 @@ class Strip:
         else:
             self._areas = area_shares(y, x, self.window, (source.rows, source.columns))
 
-    def _nearest(self, single: np.ndarray) -> np.ndarray:
-        picked = np.take(single.ravel(), self._nearest_index, mode="clip")  # no need to look at each index twice
+    def _nearest(self, single: np.ndarray, out: np.ndarray) -> None:
+        np.take(single.ravel(), self._nearest_index, out=out, mode="clip")  # without a look at each index first
         if self._outside is not None:
-            picked[self._outside] = np.nan
-        return picked
+            out[self._outside] = np.nan
 
     def _bilinear(self, single: np.ndarray) -> np.ndarray:
         flat = single.ravel()
