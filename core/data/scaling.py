@@ -23,7 +23,8 @@ class Scaler:
 
     Kinds: ``standard``, ``min-max`` (to 0..1), ``log1p`` (sign(v) log(1+|v|), then standard), ``yeo-johnson`` (Yeo
     and Johnson 2000, DOI 10.1093/biomet/87.4.954, then standard), ``none``; ``one-hot`` for maps of classes (see
-    :meth:`channels`). NaN stays NaN. ``low`` and ``high`` bound the scaled training values.
+    :meth:`channels`); ``amount`` for a rate in mm/d that becomes mm a step (see :meth:`amount`). NaN stays NaN.
+    ``low`` and ``high`` bound the scaled training values.
     """
 
     kind: str
@@ -60,6 +61,11 @@ class Scaler:
         scaled = (moved - shift) / width
         return cls(kind, shift, width, exponent, float(scaled.min()), float(scaled.max()))
 
+    @classmethod
+    def amount(cls, step_seconds: float) -> Scaler:
+        """From a rate in mm/d to the amount of water in a step, mm; nothing is fitted and 0 stays 0."""
+        return cls("amount", width=86400.0 / step_seconds)
+
     def channels(self, values: np.ndarray) -> np.ndarray:
         """Scaled channels (channels, H, W) of a map (H, W): one, or one a class. A class that was not there in
         training is none of them.
@@ -72,6 +78,8 @@ class Scaler:
         """Scaled values as float32, same shape."""
         if self.kind == "none":
             return np.asarray(values, dtype=np.float32)
+        if self.kind == "amount":
+            return (np.asarray(values, dtype=np.float64) / self.width).astype(np.float32)
         moved = _forward(self.kind, np.asarray(values, dtype=np.float64), self.exponent)
         return ((moved - self.shift) / self.width).astype(np.float32)
 
@@ -81,6 +89,8 @@ class Scaler:
         """
         if self.kind == "none":
             return np.asarray(values, dtype=np.float32)
+        if self.kind == "amount":
+            return (np.asarray(values, dtype=np.float64) * self.width).astype(np.float32)
         scaled = np.asarray(values, dtype=np.float64)
         if self.kind in ("yeo-johnson", "log1p"):
             reach = _MARGIN * (self.high - self.low)
@@ -94,7 +104,7 @@ class Scaler:
         values: dict[str, Any] = {"kind": self.kind, "shift": self.shift, "width": self.width}
         if self.kind == "yeo-johnson":
             values["exponent"] = self.exponent
-        if self.kind != "none":
+        if self.kind not in ("none", "amount"):
             values.update(low=self.low, high=self.high)
         return values
 

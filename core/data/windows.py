@@ -25,13 +25,14 @@ class Batch:
 
     ``x (B, T, C, H, W)`` float32 without NaN; ``observed`` like ``x``, or None where nothing is missing; ``static (B,
     S, H, W)`` or None; ``y (B, N, L, 1, H, W)`` scaled, NaN where there is no observation, or None where the dataset
-    has no target.
+    has no target; ``mask (1, 1, H, W)`` float32, 1 inside the basin.
     """
 
     x: np.ndarray
     observed: Optional[np.ndarray]
     static: Optional[np.ndarray]
     y: Optional[np.ndarray]
+    mask: Optional[np.ndarray] = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class WindowData:
             if observed is not None:
                 observed = np.concatenate([observed, np.ones_like(maps, dtype=bool)], axis=2)
         static = None if self.static is None else np.broadcast_to(self.static[None], (size, *self.static.shape))
-        return Batch(x, observed, static, self._targets(ends, supervised_steps))
+        mask = self.mask[None, None].astype(np.float32)
+        return Batch(x, observed, static, self._targets(ends, supervised_steps), mask)
 
     def _targets(self, ends: np.ndarray, supervised_steps: int) -> Optional[np.ndarray]:
         if self.y is None:

@@ -79,7 +79,7 @@ def explain(job: ExplainJob, run: RunFolder) -> Iterator[Event]:
         end = find_end(dataset.times, dataset.step_seconds, card, job.date)
         data = build_window_data(dataset, card)
     question = build_question(job.baseline, card, data, end)
-    found = yield from _compute(job, module, card, question, place, device)
+    found = yield from _compute(job, module, card, question, place, device, data.mask)
     yield progress(0.92, "Writing maps")
     case = _Case(
         job, card, data.grid, data.mask, place, data.times[end - card.window + 1 : end + 1],
@@ -160,7 +160,13 @@ def _observed(data: WindowData, card: ModelCard, place: Place, end: int) -> Opti
 
 
 def _compute(
-    job: ExplainJob, module: nn.Module, card: ModelCard, question: Question, place: Place, device: str
+    job: ExplainJob,
+    module: nn.Module,
+    card: ModelCard,
+    question: Question,
+    place: Place,
+    device: str,
+    mask: np.ndarray,
 ) -> Generator[Event, None, Attribution]:
     """Attribute within the halo of the place only; cells beyond it have no influence and get 0."""
     shape = question.x.shape[2:]
@@ -169,11 +175,14 @@ def _compute(
     at_once = max(1, min(_POINTS_AT_ONCE, _CELL_STEPS_AT_ONCE // (window * height * width)))
     tensors = [
         None if array is None else torch.from_numpy(np.array(array[..., rows, columns], order="C")).to(device)
-        for array in (question.x, question.static, question.observed, question.baseline_x, question.baseline_static)
-    ]
-    x, static, observed, baseline_x, baseline_static = tensors
+        for array in (
+            question.x, question.static, question.observed, question.baseline_x, question.baseline_static,
+            mask[None, None].astype(np.float32),
+        )
+    ]  # fmt: skip
+    x, static, observed, baseline_x, baseline_static, inside = tensors
     reduce = PlaceMean(place.weights[rows, columns], Scaler.from_dict(card.target.scaler))
-    work = attribute(module, x, static, observed, reduce, baseline_x, baseline_static, job.steps, at_once)
+    work = attribute(module, x, static, observed, reduce, baseline_x, baseline_static, job.steps, at_once, inside)
     found = yield from _as_progress(work, job.steps)
     return Attribution(
         _put_back(found.x, shape, rows, columns),

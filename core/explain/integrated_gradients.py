@@ -91,6 +91,7 @@ def attribute(
     baseline_static: Optional[Tensor],
     steps: int,
     internal_batch: int = 1,
+    mask: Optional[Tensor] = None,
 ) -> Generator[float, None, Attribution]:
     """Integrate along the path in pieces; yields the share done after each, and returns the :class:`Attribution`.
 
@@ -101,6 +102,7 @@ def attribute(
     static, baseline_static : float32 (S, H, W) or None; not attributed where the model does not read them.
     observed : (T, C, H, W) or None; kept as it is along the whole path.
     reduce : ``y_hat`` (N, L, K, H, W) -> (N,), for instance :class:`PlaceMean`.
+    mask : (1, 1, H, W), 1 inside the basin, for the models that read it.
     steps : points of the path in all; ``internal_batch`` of them are computed at once, which bounds memory.
 
     The path is cut into pieces of ``internal_batch`` points, each integrated by Gauss-Legendre: integrals of pieces add
@@ -108,7 +110,7 @@ def attribute(
     """
     from captum.attr import IntegratedGradients
 
-    whole = _explained(module, observed, reduce)
+    whole = _explained(module, observed, reduce, mask)
     with_static = static is not None and getattr(module, "uses_static", True)
     ends = [x[None], static[None]] if with_static else [x[None]]
     starts = [baseline_x[None], baseline_static[None]] if with_static else [baseline_x[None]]
@@ -126,12 +128,15 @@ def attribute(
     return Attribution(totals[0], totals[1] if with_static else None, prediction, baseline_prediction)
 
 
-def _explained(module: nn.Module, observed: Optional[Tensor], reduce: Reduce) -> Callable[..., Tensor]:
+def _explained(
+    module: nn.Module, observed: Optional[Tensor], reduce: Reduce, mask: Optional[Tensor]
+) -> Callable[..., Tensor]:
     """x (N, T, C, H, W)[, static (N, S, H, W)] -> (N,): the number to explain."""
+    more = {"mask": mask} if getattr(module, "uses_mask", False) else {}
 
     def forward(x: Tensor, static: Optional[Tensor] = None) -> Tensor:
         seen = None if observed is None else observed[None].expand(x.shape[0], *observed.shape)
-        return reduce(module(x, static, seen)["y_hat"])
+        return reduce(module(x, static, seen, **more)["y_hat"])
 
     return forward
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..contracts.errors import ConfigError
-from ..contracts.models import family, model_names, resolve
+from ..contracts.models import FAMILIES, Family, family, model_names, resolve
 
 if TYPE_CHECKING:
     from .base import ForecastModel
@@ -14,6 +14,24 @@ if TYPE_CHECKING:
 # Family of the catalogue -> (module of this package, class). A family is imported when one of its models is built.
 REGISTRY: dict[str, tuple[str, str]] = {
     "convlstm": ("convlstm", "ConvLSTM"),
+    "convgru": ("convgru", "ConvGRU"),
+    "convlstm-unet": ("convlstm_unet", "ConvLSTMUNet"),
+    "predrnn": ("predrnn", "PredRNN"),
+    "predrnn++": ("predrnn", "PredRNNPlus"),
+    "mim": ("mim", "MIM"),
+    "cubic": ("cubic", "CubicRNN"),
+    "a-convlstm": ("attentive", "AConvLSTM"),
+    "cbam-convlstm": ("attentive", "CBAMConvLSTM"),
+    "sa-convlstm": ("attentive", "SAConvLSTM"),
+    "msa-convlstm": ("attentive", "MSAConvLSTM"),
+    "deform-convlstm": ("deformable", "DeformConvLSTM"),
+    "deform-convlstm-sac": ("deformable", "DeformConvLSTMSAC"),
+    "gccl": ("gccl", "GCCL"),
+    "partial-convlstm": ("partial", "PartialConvLSTM"),
+    "cnn-biconvlstm": ("cnn_biconvlstm", "CNNBiConvLSTM"),
+    "lstm": ("cellwise", "LSTM"),
+    "mc-lstm": ("cellwise", "MCLSTM"),
+    "mc-convlstm": ("mc_convlstm", "MassConservingConvLSTM"),
 }
 
 
@@ -23,7 +41,15 @@ def list_models() -> list[str]:
 
 
 def build_model(
-    name: str, in_channels: int, out_channels: int, *, static_channels: int = 0, leads: int = 1, **options: Any
+    name: str,
+    in_channels: int,
+    out_channels: int,
+    *,
+    static_channels: int = 0,
+    leads: int = 1,
+    gauges: int = 0,
+    ahead_channels: int = 0,
+    **options: Any,
 ) -> ForecastModel:
     """Build a model; the contract of what comes back stands in :mod:`core.models.base`.
 
@@ -35,6 +61,8 @@ def build_model(
         Dynamic inputs C (without static maps and masks) and targets K.
     static_channels, leads : int
         Static maps S and lead steps L.
+    gauges, ahead_channels : int
+        Gauges G to predict (0: maps), and inputs A that are known ahead.
     **options
         Options of the family; those left out take the preset's value or the default.
 
@@ -57,9 +85,31 @@ def build_model(
             got=f"{leads} leads",
             remedy="Ask for one lead or choose another model",
         )
+    more = _more(name, family(known), gauges, ahead_channels)
     module, constructor = REGISTRY[known]
     built = getattr(import_module(f".{module}", __package__), constructor)
-    return built(in_channels, out_channels, static_channels=static_channels, leads=leads, **complete)
+    return built(in_channels, out_channels, static_channels=static_channels, leads=leads, **more, **complete)
+
+
+def _more(name: str, found: Family, gauges: int, ahead_channels: int) -> dict[str, int]:
+    """Sizes that only some families take; ConfigError where this one does not."""
+    wanted = "gauges" if gauges else "maps"
+    if wanted not in found.gives:
+        fitting = [item.name for item in FAMILIES if wanted in item.gives and item.name in REGISTRY]
+        raise ConfigError(
+            f"The model '{name}' cannot predict {wanted}",
+            expected=f"a family that predicts {wanted}: {', '.join(fitting)}",
+            got=f"'{name}', which predicts {' and '.join(found.gives)}",
+            remedy="Choose one of these, or a target that the model can predict",
+        )
+    if ahead_channels and not found.uses_ahead:
+        fitting = [item.name for item in FAMILIES if item.uses_ahead and item.name in REGISTRY]
+        raise ConfigError(
+            f"The model '{name}' reads no inputs that are known ahead",
+            expected=f"a family that does: {', '.join(fitting) or 'none yet'}",
+            remedy="Leave out the forecast inputs, or choose one of these",
+        )
+    return {key: value for key, value in (("gauges", gauges), ("ahead_channels", ahead_channels)) if value}
 
 
 __all__ = ["REGISTRY", "build_model", "list_models"]

@@ -1,9 +1,9 @@
 """The contract of every model.
 
-Symbols: B batch, T window (steps), L leads, C dynamic channels, S static channels, K targets, H rows (north first), W
-columns.
+Symbols: B batch, T window (steps), L leads, C dynamic channels, S static channels, A channels known ahead, K targets,
+G gauges, H rows (north first), W columns.
 
-``forward(x, static=None, observed=None, last_steps=1, warm_up=0) -> dict``
+``forward(x, static=None, observed=None, last_steps=1, warm_up=0, **more) -> dict``
 
 - ``x`` (B, T, C, H, W): scaled dynamic input, oldest step first. No NaN: what is missing is 0 already and told by
   ``observed``.
@@ -14,12 +14,21 @@ columns.
 - ``warm_up``: how many of the first window steps only fill the memory: they count in the prediction, but no gradient
   goes back through them, which saves two thirds of their time and nearly all of their memory.
 
-Returned: ``y_hat`` (B, L, K, H, W) in scaled units; with ``last_steps`` > 1 also ``y_hat_steps`` (B, last_steps, L, K,
-H, W), whose entry ``-1 - k`` is the prediction of the window without its last k steps, so that entry -1 equals
-``y_hat``. A family may add keys of its own.
+``more`` holds what the family's class attributes ask for, and nothing else:
+
+- ``mask`` (1 or B, 1, H, W), 1 inside the basin, where ``uses_mask``.
+- ``ahead`` (B, L, A, H, W), inputs that are known ahead, such as a weather forecast, where ``uses_ahead``.
+- ``truth`` (B, L, K, H, W), the scaled target with NaN where missing, and ``sampling``, the share of leads (0 to 1) at
+  which the decoder reads it instead of its own prediction, where ``uses_truth``; in training only.
+
+Returned: ``y_hat`` (B, L, K, H, W) in scaled units, or (B, L, K, G) from a model built for G gauges; with
+``last_steps`` > 1 also ``y_hat_steps`` (B, last_steps, L, K, H, W) or (B, last_steps, L, K, G), whose entry
+``-1 - k`` is the prediction of the window without its last k steps, so that entry -1 equals ``y_hat``. A family may
+add keys of its own.
 
 A model reads ``static`` only if ``uses_static`` and ``observed`` only if ``uses_observed``; otherwise they are
-ignored. Map models run on grids of any size; in evaluation mode a sample does not depend on the others of its batch.
+ignored. Map models run on grids of any size unless their family's ``any_grid`` is False; in evaluation mode a sample
+does not depend on the others of its batch.
 """
 
 from __future__ import annotations
@@ -43,18 +52,35 @@ class ForecastModel(nn.Module):
         Dynamic inputs C and targets K.
     static_channels, leads : int
         Static maps S and lead steps L.
+    gauges : int
+        Gauges G that the model predicts; 0 means maps.
+    ahead_channels : int
+        Inputs A that are known ahead; 0 for none.
     """
 
     uses_static: bool = False
     uses_observed: bool = False
+    uses_mask: bool = False
+    uses_ahead: bool = False
+    uses_truth: bool = False
     several_steps: bool = True
 
-    def __init__(self, in_channels: int, out_channels: int, static_channels: int = 0, leads: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        static_channels: int = 0,
+        leads: int = 1,
+        gauges: int = 0,
+        ahead_channels: int = 0,
+    ) -> None:
         super().__init__()
         self.in_channels = _size("in_channels", in_channels, 1)
         self.out_channels = _size("out_channels", out_channels, 1)
         self.static_channels = _size("static_channels", static_channels, 0)
         self.leads = _size("leads", leads, 1)
+        self.gauges = _size("gauges", gauges, 0)
+        self.ahead_channels = _size("ahead_channels", ahead_channels, 0)
 
     def forward(
         self,

@@ -85,6 +85,7 @@ def fit(
         course = _Course(**load_checkpoint(last, module, optimizer))
         yield Event(EventKind.MESSAGE, {"level": "info", "text": f"Continued after epoch {course.epoch}."})
     else:
+        _learn_links(module, sets)
         save_checkpoint(best, module, optimizer, vars(course))
     work = _Work(module, sets, config, device, precision, warm_up, time.monotonic())
     while course.epoch < config.epochs and course.epoch - course.best_epoch < config.patience:
@@ -119,16 +120,24 @@ def fit(
     module.eval()
 
 
+def _learn_links(module: nn.Module, sets: Sequence[TrainingSet]) -> None:
+    """What a family takes from the training period once, such as the links of a graph; its checkpoints keep it."""
+    if hasattr(module, "prepare_from"):
+        first = sets[0]
+        module.prepare_from(torch.from_numpy(first.data.x[first.split.train_steps]), torch.from_numpy(first.data.mask))
+
+
 def predict_batch(
     module: nn.Module, batch: Batch, device: str, precision: torch.dtype, last_steps: int = 1, warm_up: int = 0
 ) -> torch.Tensor:
     """Scaled prediction (B, N, L, 1, H, W) in float32 for the last ``last_steps`` steps of each window."""
-    arrays = (batch.x, batch.static, batch.observed)
-    x, static, observed = (
+    arrays = (batch.x, batch.static, batch.observed, batch.mask)
+    x, static, observed, mask = (
         None if a is None else torch.from_numpy(np.require(a, requirements="CW")).to(device) for a in arrays
     )
+    more = {"mask": mask} if getattr(module, "uses_mask", False) else {}
     with torch.autocast(device_type=device.split(":")[0], dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
-        result = module(x, static, observed, last_steps=last_steps, warm_up=warm_up)
+        result = module(x, static, observed, last_steps=last_steps, warm_up=warm_up, **more)
     return (result["y_hat_steps"] if last_steps > 1 else result["y_hat"][:, None]).float()
 
 

@@ -68,6 +68,8 @@ def load_model(path: Union[str, Path], device: str = "cpu") -> tuple[nn.Module, 
 def _check_shapes(path: Path, module: nn.Module) -> None:
     """Compare the header with the declared model before a byte of weights is read."""
     held = {n: tuple(entry["shape"]) for n, entry in read_header(path).items() if n != "__metadata__"}
+    if hasattr(module, "adopt_shapes"):  # what a family learned of its grid has a size that its options do not tell
+        module.adopt_shapes(held)
     needed = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     wrong = sorted(name for name in held.keys() | needed.keys() if held.get(name) != needed.get(name))
     if wrong:

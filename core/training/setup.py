@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Optional
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from ..data.splits import (
 )
 from ..data.store import Dataset
 from ..data.windows import WindowData, build_window_data, check_is_map
+from .mass import mass_plan
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,14 @@ def build_card(job: TrainJob, datasets: Sequence[Dataset], splits: Sequence[Spli
     _check_datasets(job, datasets)
     family_name, options = resolve(job.model.family, job.model.options)
     first = datasets[0]
+    options, amounts = mass_plan(job, first, family_name, options)
     return ModelCard(
         title=job.title or f"{job.target} from {', '.join(job.inputs)}",
         family=family_name,
         options=_plain(model_family(family_name).complete(options)),
-        inputs=tuple(_variable_card(job, name, datasets, splits) for name in job.inputs),
+        inputs=tuple(_variable_card(job, name, datasets, splits, amounts) for name in job.inputs),
         static=tuple(_variable_card(job, name, datasets, splits) for name in job.static),
-        target=_variable_card(job, job.target, datasets, splits),
+        target=_variable_card(job, job.target, datasets, splits, amounts),
         season=job.season,
         window=job.window + warm_up,
         warm_up=warm_up,
@@ -180,7 +183,13 @@ def _cell_variance(values: np.ndarray) -> np.ndarray:
     return (square / np.maximum(count, 1)).astype(np.float32)
 
 
-def _variable_card(job: TrainJob, name: str, datasets: Sequence[Dataset], splits: Sequence[Split]) -> VariableCard:
+def _variable_card(
+    job: TrainJob,
+    name: str,
+    datasets: Sequence[Dataset],
+    splits: Sequence[Split],
+    amounts: Optional[Mapping[str, Scaler]] = None,
+) -> VariableCard:
     info = datasets[0].variables[name]
     values = _training_values(name, datasets, splits)
     kind = job.scalers.get(name) or quantity(info.quantity).scaler
@@ -196,7 +205,7 @@ def _variable_card(job: TrainJob, name: str, datasets: Sequence[Dataset], splits
         quantity=info.quantity,
         units=info.units,
         label=info.label,
-        scaler=Scaler.fit(kind, finite).to_dict(),
+        scaler=((amounts or {}).get(name) or Scaler.fit(kind, finite)).to_dict(),
         minimum=float(finite.min()),
         maximum=float(finite.max()),
     )

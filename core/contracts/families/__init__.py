@@ -1,0 +1,1 @@
+"""The model families as data: one file a group, each with a tuple ``FAMILIES``."""
