@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import uuid
 from collections.abc import Iterator
@@ -26,6 +27,15 @@ def whole_file(path: Union[str, Path]) -> Iterator[Path]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def remove_leftovers(path: Union[str, Path]) -> None:
+    """Remove what a process that was killed in :func:`whole_file` left of ``path``."""
+    final = Path(path)
+    pattern = f".{glob.escape(final.stem)}.{'[0-9a-f]' * 8}.part{glob.escape(final.suffix)}"
+    for leftover in final.parent.glob(pattern):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
 
 
 def write_text(path: Union[str, Path], text: str) -> None:

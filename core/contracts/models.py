@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Optional, get_origin
 
 from .errors import ConfigError
-from .families import attention, conserving, gaps, geometry, lumped, recurrent, spatiotemporal
+from .families import attention, conserving, gaps, gauges, geometry, lumped, recurrent, spatiotemporal
 from .families.base import Family, Option, Preset
 
 __all__ = ["FAMILIES", "Family", "Option", "Preset", "family", "model_names", "resolve"]
@@ -20,6 +20,7 @@ FAMILIES: tuple[Family, ...] = (
     *attention.FAMILIES,
     *geometry.FAMILIES,
     *gaps.FAMILIES,
+    *gauges.FAMILIES,
     *lumped.FAMILIES,
     *conserving.FAMILIES,
 )

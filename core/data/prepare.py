@@ -9,6 +9,7 @@ from pathlib import Path
 from ..contracts.dataset_job import PrepareJob
 from ..contracts.errors import DataError, FreshetError
 from ..contracts.events import Artifact, Event, EventKind
+from ..contracts.files import remove_leftovers
 from .making import Maker
 from .parts import has_blocks, parts_folder
 from .runner import Runner
@@ -43,6 +44,7 @@ def prepare(job: PrepareJob) -> Iterator[Event]:
 
 def _prepare(job: PrepareJob, folder: Path) -> Iterator[Event]:
     _check_output(job)
+    remove_leftovers(job.output)
     teller, notes = Teller(), []
     sequences = expand(job, notes)
     if job.sequences:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Family of the catalogue -> (module of this package, class). A family is imported when one of its models is built.
 REGISTRY: dict[str, tuple[str, str]] = {
     "convlstm": ("convlstm", "ConvLSTM"),
+    "convlstm-ed": ("convlstm_ed", "ConvLSTMEncoderDecoder"),
+    "convlstm-gauge": ("convlstm_gauge", "ConvLSTMGauge"),
     "convgru": ("convgru", "ConvGRU"),
     "convlstm-unet": ("convlstm_unet", "ConvLSTMUNet"),
     "predrnn": ("predrnn", "PredRNN"),
@@ -31,6 +33,9 @@ REGISTRY: dict[str, tuple[str, str]] = {
     "cnn-biconvlstm": ("cnn_biconvlstm", "CNNBiConvLSTM"),
     "lstm": ("cellwise", "LSTM"),
     "mc-lstm": ("cellwise", "MCLSTM"),
+    "exp-hydro": ("exp_hydro", "ExpHydro"),
+    "cnn-lstm": ("cnn", "CNNLSTM"),
+    "cnn": ("cnn", "CNN"),
     "mc-convlstm": ("mc_convlstm", "MassConservingConvLSTM"),
 }
 

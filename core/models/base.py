@@ -126,6 +126,17 @@ class ForecastModel(nn.Module):
                 remedy="Supervise one step, or choose a many-to-one model",
             )
 
+    def check_leads(self, x: Tensor, ahead: Optional[Tensor], truth: Optional[Tensor]) -> None:
+        """Raise ConfigError where inputs known ahead are missing, or they or the truth do not fit ``x``."""
+        for what, maps, channels in (
+            ("input that is known ahead", ahead, self.ahead_channels),
+            ("truth", truth, self.out_channels),
+        ):
+            expected = (len(x), self.leads, channels, *x.shape[3:])
+            needed = maps is not None if what == "truth" else channels > 0
+            if needed and (maps is None or tuple(maps.shape) != expected):
+                raise _shape(what, str(expected), maps)
+
 
 def _size(name: str, value: int, minimum: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:

@@ -85,6 +85,17 @@ class CellwiseModel(ForecastModel):
         return WHOLE_FRAME_PX if self.gauges else 0
 
 
+def check_one_runoff(model: CellwiseModel) -> None:
+    """ConfigError unless ``model`` is asked for one target at one lead and at most one gauge."""
+    if model.out_channels > 1 or model.leads > 1 or model.gauges > 1:
+        raise ConfigError(
+            f"{model.name} gives the runoff of a basin at the last step only",
+            expected="one target, one lead, one gauge at most",
+            got=f"{model.out_channels} targets, {model.leads} leads, {model.gauges} gauges",
+            remedy="Choose lstm, or one target and one lead",
+        )
+
+
 def basin_mean(maps: Tensor, mask: Optional[Tensor]) -> Tensor:
     """(B, T, C, H, W) -> (B, T, C, 1, 1): the mean over the cells of the mask (1 or B, 1, H, W)."""
     if mask is None:
@@ -116,13 +127,19 @@ class LSTM(CellwiseModel):
 
     def run(self, sequences: Tensor, last_steps: int, warm_up: int) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`CellwiseModel`."""
-        warm_up = min(warm_up, sequences.shape[1] - last_steps)
-        state = None
-        if warm_up > 0:
-            with torch.no_grad():
-                _, state = self.lstm(sequences[:, :warm_up])
-        outputs, _ = self.lstm(sequences[:, max(0, warm_up) :], state)
-        return self.head(self.dropout(outputs[:, -last_steps:])), {}
+        outputs = lstm_outputs(self.lstm, sequences, last_steps, warm_up)
+        return self.head(self.dropout(outputs)), {}
+
+
+def lstm_outputs(lstm: nn.LSTM, sequences: Tensor, last_steps: int, warm_up: int) -> Tensor:
+    """(N, T, inputs) -> (N, last_steps, hidden); no gradient goes through the first ``warm_up`` steps."""
+    warm_up = min(warm_up, sequences.shape[1] - last_steps)
+    state = None
+    if warm_up > 0:
+        with torch.no_grad():
+            _, state = lstm(sequences[:, :warm_up])
+    outputs, _ = lstm(sequences[:, max(0, warm_up) :], state)
+    return outputs[:, -last_steps:]
 
 
 class MCLSTM(CellwiseModel):
@@ -148,13 +165,7 @@ class MCLSTM(CellwiseModel):
     def __init__(self, *sizes: Any, **options: Any) -> None:
         super().__init__(*sizes, **options)
         self.storages, self.mass_channel = self.options["storages"], max(0, self.options["mass_channel"])
-        if self.out_channels > 1 or self.leads > 1 or self.gauges > 1:
-            raise ConfigError(
-                "mc-lstm gives the runoff of a basin at the last step only",
-                expected="one target, one lead, one gauge at most",
-                got=f"{self.out_channels} targets, {self.leads} leads, {self.gauges} gauges",
-                remedy="Choose lstm, or one target and one lead",
-            )
+        check_one_runoff(self)
         count = self.storages
         self.inflow = nn.Linear(self.inputs + count, count)
         self.outflow = nn.Linear(self.inputs + count, count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import torch
 from torch import Tensor, nn
@@ -28,22 +28,30 @@ class ConvLSTM(ForecastModel):
     ConfigError.
     """
 
+    name = "convlstm"
+
     def __init__(
-        self, in_channels: int, out_channels: int, static_channels: int = 0, leads: int = 1, **options: Any
+        self,
+        in_channels: int,
+        out_channels: int,
+        static_channels: int = 0,
+        leads: int = 1,
+        ahead_channels: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, static_channels, leads)
-        self.options = family("convlstm").complete(options)
+        super().__init__(in_channels, out_channels, static_channels, leads, ahead_channels=ahead_channels)
+        self.options = family(self.name).complete(options)
         self.uses_static = self.static_channels > 0
         self.uses_observed = self.options["mask_channels"]
-        self.decodes = self.options["output"] == "encoder-decoder"
+        self.decodes = self.options.get("output", "encoder-decoder") == "encoder-decoder"
         self.several_steps = not self.decodes
-        self.feeds_back = self.decodes and self.options["decoder_input"] == "previous"
+        self.feeds_back = self._feeds_back()
         dynamic = self.in_channels * (2 if self.uses_observed else 1)
         self.encoder = self._cells(dynamic)
         # The decoder reads the encoder's states, not its top output: a norm there would have no effect.
         self.encoder_norms = self._norms(len(self.encoder) - 1 if self.decodes else len(self.encoder))
         if self.decodes:
-            self.decoder = self._cells(self.out_channels if self.feeds_back else 0)
+            self.decoder = self._cells((self.out_channels if self.feeds_back else 0) + self.ahead_channels)
             self.decoder_norms = self._norms(len(self.decoder))
         self._add_head()
 
@@ -57,8 +65,7 @@ class ConvLSTM(ForecastModel):
     ) -> dict[str, Tensor]:
         """Predict; see :mod:`core.models.base`."""
         self.check_input(x, static, observed, last_steps)
-        frames = self._frames(x, observed)
-        fixed = static.to(x.dtype).permute(0, 2, 3, 1).contiguous() if self.uses_static else None
+        frames, fixed = self._frames(x, observed), self._fixed(x, static)
         if self.decodes:
             return {"y_hat": self._decode(self._encode(frames, fixed, 0, warm_up)[1], fixed)}
         top, _ = self._encode(frames, fixed, last_steps, warm_up)
@@ -86,6 +93,10 @@ class ConvLSTM(ForecastModel):
         further = max(max(radii), head + sum(radii)) if self.feeds_back else max(radii)
         return halo + max(radii) + (self.leads - 1) * further
 
+    def _feeds_back(self) -> bool:
+        """Whether the decoder reads the prediction of the lead before."""
+        return self.decodes and self.options["decoder_input"] == "previous"
+
     def _cells(self, in_channels: int) -> nn.ModuleList:
         names = ("peepholes", "gate_activation", "forget_bias", "dropout", "recurrent_dropout", "padding")
         common = {name: self.options[name] for name in names}
@@ -107,6 +118,10 @@ class ConvLSTM(ForecastModel):
         self.head_weight = nn.Parameter(torch.empty(maps, self.options["hidden"][-1], kernel, kernel))
         self.head_bias = nn.Parameter(torch.zeros(maps))
         nn.init.xavier_uniform_(self.head_weight)
+
+    def _fixed(self, x: Tensor, static: Optional[Tensor]) -> Optional[Tensor]:
+        """Static maps (B, H, W, S), or None where the model has none."""
+        return static.to(x.dtype).permute(0, 2, 3, 1).contiguous() if self.uses_static else None
 
     def _frames(self, x: Tensor, observed: Optional[Tensor]) -> Tensor:
         """(B, T, C, H, W) -> (T, B, H, W, C), the masks appended as channels where the model reads them."""
@@ -130,14 +145,21 @@ class ConvLSTM(ForecastModel):
             frames = _normalise(self.encoder_norms[k], torch.stack(outputs[-last_steps:] if top else outputs))
         return frames, states
 
-    def _decode(self, states: list[State], static: Optional[Tensor]) -> Tensor:
-        """Unroll the leads: (B, L, K, H, W)."""
+    def _decode(
+        self,
+        states: list[State],
+        static: Optional[Tensor],
+        read: Callable[[int, Tensor], Tensor] = lambda lead, previous: previous,
+    ) -> Tensor:
+        """Unroll the leads: (B, L, K, H, W). ``read`` makes the input of a lead (B, H, W, channels) from its number and
+        the prediction before it.
+        """
         like = states[0].c
         contexts = [cell.begin(like, static if k == 0 else None) for k, cell in enumerate(self.decoder)]
         previous = like.new_zeros((*like.shape[:3], self.out_channels))
         predictions = []
-        for _ in range(self.leads):
-            maps = previous
+        for lead in range(self.leads):
+            maps = read(lead, previous)
             for k, cell in enumerate(self.decoder):
                 states[k] = cell.step(maps if cell.in_channels else None, states[k], contexts[k])
                 maps = _normalise(self.decoder_norms[k], states[k].h.unsqueeze(0)).squeeze(0)

@@ -1,4 +1,4 @@
-"""What a mass-conserving family needs of a training job: which input is the water, and everything in mm."""
+"""What a mass-conserving family needs of a training job: which input is the water, and what enters unscaled."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from ..contracts.errors import ConfigError
 from ..contracts.models import family
 from ..contracts.training_job import TrainJob
+from ..contracts.units import normalise
 from ..contracts.variables import quantity
 from ..data.scaling import Scaler
 from ..data.store import Dataset
@@ -15,25 +16,20 @@ from ..data.store import Dataset
 def mass_plan(
     job: TrainJob, dataset: Dataset, family_name: str, options: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Scaler]]:
-    """Options with the place of the precipitation, and the scalers that keep water in mm a step.
+    """Options with the place of the precipitation and of the family's other raw inputs, and the scalers that keep water
+    in mm a step and the rest in its own unit. Also the length of a step, for families that have the option.
 
     Both unchanged and empty for families that conserve nothing. Raises :class:`ConfigError` where no input is
-    precipitation in mm/d, or the target is not the water that the model shall give.
+    precipitation in mm/d or another that is needed, or the target is not the water that the model shall give.
     """
     if not family(family_name).mass_input:
         return options, {}
-    at = options["mass_channel"]
-    if at < 0:
-        at = next((i for i, name in enumerate(job.inputs) if _is_rain(dataset, name)), -1)
-    if not 0 <= at < len(job.inputs) or dataset.variables[job.inputs[at]].units != "mm/d":
-        raise ConfigError(
-            f"'{family_name}' needs precipitation in mm/d among its inputs",
-            expected="an input of the quantity precipitation",
-            got=", ".join(f"{name} ({dataset.variables[name].units})" for name in job.inputs),
-            remedy="Add precipitation to the inputs, or choose a family that conserves no mass, such as convlstm",
-        )
     amount = Scaler.amount(dataset.step_seconds)
-    scalers = {job.inputs[at]: amount}
+    places: dict[str, int] = {}
+    scalers: dict[str, Scaler] = {}
+    for option, kind in (("mass_channel", "precipitation"), *family(family_name).raw_inputs):
+        at = places[option] = _place(job, dataset, family_name, options[option], kind)
+        scalers[job.inputs[at]] = amount if quantity(kind).units == "mm/d" else Scaler("none")
     wanted = {"runoff": "mm/d", "evaporation": "mm/d", "storage": "mm"}.get(options.get("reads", "head"))
     if wanted:
         held = dataset.variables[job.target].units
@@ -42,12 +38,38 @@ def mass_plan(
                 f"'{job.target}' cannot be the {options['reads']} of a water balance",
                 expected=f"a target in {wanted}",
                 got=held,
-                remedy=f"Choose another target, or set {family_name}.reads to head",
+                remedy="Choose another target" + _other_readings(family_name, options["reads"]),
             )
         scalers[job.target] = amount if wanted == "mm/d" else Scaler("none")
-    return {**options, "mass_channel": at}, scalers
+    if "step_days" in options:
+        options = {**options, "step_days": dataset.step_seconds / 86400.0}
+    return {**options, **places}, scalers
 
 
-def _is_rain(dataset: Dataset, name: str) -> bool:
+def _place(job: TrainJob, dataset: Dataset, family_name: str, at: int, kind: str) -> int:
+    """Place among the inputs of the quantity ``kind``, sought where ``at`` is below 0; ConfigError without one in the
+    catalogue's unit.
+    """
+    wanted = quantity(kind)
+    if at < 0:
+        at = next((i for i, name in enumerate(job.inputs) if _is(dataset, name, kind)), -1)
+    if not 0 <= at < len(job.inputs) or normalise(dataset.variables[job.inputs[at]].units) != normalise(wanted.units):
+        raise ConfigError(
+            f"'{family_name}' needs {wanted.label.lower()} in {wanted.units} among its inputs",
+            expected=f"an input of the quantity {kind}",
+            got=", ".join(f"{name} ({dataset.variables[name].units})" for name in job.inputs),
+            remedy=f"Add {wanted.label.lower()} to the inputs, or choose a family that needs none, such as convlstm",
+        )
+    return at
+
+
+def _other_readings(family_name: str, reads: str) -> str:
+    """What else of the family could be compared with the target, as the end of a sentence."""
+    known = next(option.rule.choices for option in family(family_name).options if option.name == "reads")
+    others = [choice for choice in known if choice != reads]
+    return f", or set {family_name}.reads to {' or '.join(others)}" if others else ""
+
+
+def _is(dataset: Dataset, name: str, kind: str) -> bool:
     info = dataset.variables.get(name)
-    return info is not None and not info.static and quantity(info.quantity).name == "precipitation"
+    return info is not None and not info.static and quantity(info.quantity).name == kind

@@ -21,9 +21,19 @@ def rain_and_store(steps: int, rows: int, columns: int, seed: int = 0) -> tuple[
 
 
 def write_toy_dataset(
-    path: Path, *, steps: int = 80, rows: int = 6, columns: int = 5, seed: int = 0, start: str = "2001-01-01"
+    path: Path,
+    *,
+    steps: int = 80,
+    rows: int = 6,
+    columns: int = 5,
+    seed: int = 0,
+    start: str = "2001-01-01",
+    water: bool = False,
 ) -> Path:
-    """Rain, temperature, elevation and the store, a mask without the last column, some missing observations."""
+    """Rain, temperature, elevation and the store, a mask without the last column, some missing observations.
+
+    With ``water`` also potential evapotranspiration, and the runoff of the store, mm/d.
+    """
     rain, store = rain_and_store(steps, rows, columns, seed)
     times = np.datetime64(start, "s") + np.arange(steps) * np.timedelta64(86400, "s")
     mask = np.ones((rows, columns), dtype=bool)
@@ -36,6 +46,11 @@ def write_toy_dataset(
     def info(name, role, quantity, units, static=False):
         return VariableInfo(name, role, quantity, units, name.capitalize(), static, 0.0, 0.0, 1.0)
 
+    more = {}
+    if water:
+        potential = np.maximum(0.15 * warm, 0.0).astype(np.float32)
+        more["potential"] = (info("potential", "input", "pet", "mm/d"), potential)
+        more["runoff"] = (info("runoff", "target", "runoff", "mm/d"), (0.2 * store).astype(np.float32))
     write_dataset(
         path,
         name=path.stem,
@@ -46,6 +61,7 @@ def write_toy_dataset(
             "rain": (info("rain", "input", "precipitation", "mm/d"), rain),
             "warmth": (info("warmth", "input", "temperature", "degC"), warm.astype(np.float32)),
             "store": (info("store", "target", "soil_water", "mm"), store),
+            **more,
         },
         static={"height": (info("height", "static", "elevation", "m", True), height)},
         mask=mask,

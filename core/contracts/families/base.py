@@ -42,7 +42,9 @@ class Family:
     ``any_grid`` is False where a trained model is bound to the size of its grid, ``one_cell`` True where it treats
     every cell on its own, so that a map is many basins. ``least_window`` is the shortest window that it can read.
     ``trainable`` is False for baselines without weights, ``differentiable`` False where no gradient leads to its
-    input. ``check`` raises ConfigError where options that are valid one by one contradict each other.
+    input. ``raw_inputs`` names further inputs that enter unscaled: the option with its place, and its quantity (a flux
+    enters as an amount of water a step). ``check`` raises ConfigError where options that are valid one by one
+    contradict each other.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Family:
     uses_observed: bool = True
     uses_mask: bool = False
     mass_input: bool = False
+    raw_inputs: tuple[tuple[str, str], ...] = ()
     uses_ahead: bool = False
     gives: tuple[str, ...] = ("maps",)
     any_grid: bool = True

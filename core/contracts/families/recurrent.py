@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ..config import Rule
@@ -10,22 +11,22 @@ from . import common
 from .base import Family, Option, Preset
 
 
-def _check_convlstm(options: dict[str, Any]) -> None:
-    """Contradictions between the options of the family ``convlstm``."""
+def _check_convlstm(options: dict[str, Any], name: str = "convlstm") -> None:
+    """Contradictions between the options of the families ``convlstm`` and ``convlstm-ed``."""
     layers = len(options["hidden"])
     if layers == 0:
         raise ConfigError(
             "A ConvLSTM needs at least one layer",
-            expected="convlstm.hidden with one number of channels per layer",
+            expected=f"{name}.hidden with one number of channels per layer",
             got="an empty list",
             remedy="Give for instance 24, or 32, 64",
         )
     if len(options["kernel"]) not in (1, layers):
         raise ConfigError(
-            "convlstm.kernel does not fit the number of layers",
+            f"{name}.kernel does not fit the number of layers",
             expected=f"one size for all layers, or {layers} sizes",
             got=f"{len(options['kernel'])} sizes",
-            remedy="Give one odd size, or one for each layer of convlstm.hidden",
+            remedy=f"Give one odd size, or one for each layer of {name}.hidden",
         )
 
 
@@ -180,6 +181,15 @@ _CONVLSTM_OPTIONS = (
     ),
 )
 
+_DECODER_INPUT = common.choice(
+    "decoder_input",
+    "previous",
+    "Input of the decoder",
+    "'previous': the prediction of the lead before (zero at the first lead; in training at times the truth); 'none': "
+    "the state alone. Both beside what is known ahead.",
+    ("previous", "none"),
+)
+
 FAMILIES: tuple[Family, ...] = (
     Family(
         name="convlstm",
@@ -208,6 +218,23 @@ FAMILIES: tuple[Family, ...] = (
             ),
         ),
         check=_check_convlstm,
+    ),
+    Family(
+        name="convlstm-ed",
+        label="ConvLSTM encoder-decoder",
+        summary="One ConvLSTM reads the past and another goes on from its memory, lead by lead, reading what is known "
+        "ahead, such as a weather forecast, and its own last prediction. For several leads.",
+        paper="Shi, X., Chen, Z., Wang, H., Yeung, D.-Y., Wong, W.-K., Woo, W.-C. (2015): Convolutional LSTM Network: "
+        "A Machine Learning Approach for Precipitation Nowcasting. NeurIPS 28; scheduled sampling by Bengio, S., "
+        "Vinyals, O., Jaitly, N., Shazeer, N. (2015), NeurIPS 28, doi:10.48550/arXiv.1506.03099",
+        doi="10.48550/arXiv.1506.04214",
+        uses_ahead=True,
+        options=tuple(
+            _DECODER_INPUT if option.name == "decoder_input" else option
+            for option in _CONVLSTM_OPTIONS
+            if option.name != "output"
+        ),
+        check=partial(_check_convlstm, name="convlstm-ed"),
     ),
     Family(
         name="convgru",
