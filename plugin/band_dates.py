@@ -8,9 +8,9 @@ import os
 import re
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
-from xml.etree import ElementTree
 
 from ..core.contracts.dates import find_date
+from ..core.contracts.vrt import vrt_members
 from .cf_time import Dates, decode_times, is_calendar
 
 _TAGS = (
@@ -160,10 +160,7 @@ def _of_members(source: Any, count: int) -> Dates:
     texts = source.GetMetadata("xml:VRT") if source.GetDriver().ShortName == "VRT" else None
     if not texts:
         return [None] * count
-    names: dict[int, str] = {}
-    for element in ElementTree.fromstring(texts[0]).iter("VRTRasterBand"):
-        member = element.find(".//SourceFilename")
-        names[int(element.get("band", "0"))] = (member.text or "") if member is not None else ""
+    names = vrt_members(texts[0])
     members = [os.path.basename(names.get(number + 1, "").replace("\\", "/")) for number in range(count)]
     return [find_date(os.path.splitext(member)[0]) for member in members]
 

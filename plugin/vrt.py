@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
-from xml.sax.saxutils import escape
+from html import escape
 
 from ..core.contracts import DataError
 from ..core.contracts.files import write_text

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Optional, TextIO
 
 from ..contracts.config import json_schema, parse_json, type_hints
-from ..contracts.errors import ConfigError, FreshetError
+from ..contracts.errors import ConfigError, FreshetError, RunError, error_from_dict
 from ..contracts.events import Event, EventKind
 from ..contracts.jobs import JOBS, job_from_dict
 from ..contracts.models import FAMILIES
@@ -72,17 +72,22 @@ def _run_verb(options: argparse.Namespace) -> int:
             ) from error
         folder = path.resolve().parent
     job = job_from_dict(options.verb, absolute_paths(options.verb, values, folder))
-    run = (
-        RunFolder.create_at(options.run, options.verb, job)
-        if options.run
-        else RunFolder.create("runs", options.verb, job)
-    )
+    try:
+        run = (
+            RunFolder.create_at(options.run, options.verb, job)
+            if options.run
+            else RunFolder.create("runs", options.verb, job)
+        )
+    except OSError as error:
+        raise RunError(
+            "The run's folder cannot be written", got=str(error), remedy="Choose another one with --run FOLDER"
+        ) from error
     with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as screen:
         _cancel_on_interrupt(run)
         printer = _Printer(screen, quiet=options.quiet)
         printer.say(f"Run folder: {run.path}")
         status = execute(run, printer.event)
-    error = run.error()
+    error = run.error() or printer.error
     if error is not None and status:
         sys.stderr.write(f"freshet: {error}\n")
     return status
@@ -121,6 +126,7 @@ class _Printer:
 
     def __init__(self, screen: TextIO, quiet: bool) -> None:
         self._screen, self._quiet, self._percent = screen, quiet, -1
+        self.error: Optional[FreshetError] = None  # where the run folder could not take it in
 
     def say(self, text: str) -> None:
         if not self._quiet:
@@ -143,6 +149,8 @@ class _Printer:
             )
         elif event.kind is EventKind.ARTIFACT:
             self.say(f"{values['kind']}: {values['path']}")
+        elif event.kind is EventKind.FAILED:
+            self.error = error_from_dict(values)
 
 
 def _cancel_on_interrupt(run: RunFolder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -15,6 +16,7 @@ from ..contracts.events import FINAL_EVENTS, Event, EventKind
 from ..contracts.run_folder import HEARTBEAT_SECONDS, RunFolder, RunState
 
 EXIT_DONE, EXIT_OUR_FAULT, EXIT_BAD_INPUT, EXIT_CANCELLED = 0, 1, 2, 3
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOW_PRIORITY = 10  # so that QGIS and its map stay alive beside a training
 
 
@@ -34,10 +36,12 @@ def execute(run: RunFolder, listener: Optional[Callable[[Event], None]] = None) 
     """
 
     def tell(event: Event) -> None:
-        if event.values.get("level") != "tick":
-            run.append(event)
-        if listener is not None:
-            listener(event)
+        try:
+            if event.values.get("level") != "tick":
+                run.append(event)
+        finally:
+            if listener is not None:
+                listener(event)
 
     try:
         _claim(run)
@@ -118,25 +122,30 @@ def _heartbeat(run: RunFolder) -> Iterator[None]:
 @contextlib.contextmanager
 def _guarded_output(run: RunFolder) -> Iterator[TextIO]:
     """Send file descriptors 1 and 2 to ``log.txt``, so that prints of compiled libraries land there too."""
-    with open(run.log_file, "a", encoding="utf-8", buffering=1) as log:
-        saved = [os.dup(1), os.dup(2)]
-        sys.stdout.flush()
-        sys.stderr.flush()
-        try:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-            yield log
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, copy in zip((1, 2), saved):
-                os.dup2(copy, number)
-                os.close(copy)
+    log = open(run.log_file, "a", encoding="utf-8", buffering=1)
+    saved = [os.dup(1), os.dup(2)]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        yield log
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # a full disc must not hide what is told of it
+                stream.flush()
+        for number, copy in zip((1, 2), saved):
+            os.dup2(copy, number)
+            os.close(copy)
+        with contextlib.suppress(OSError):
+            log.close()
 
 
 def _failed(tell: Callable[[Event], None], log: TextIO, error: FreshetError, status: int) -> int:
-    log.write(traceback.format_exc())
-    tell(Event(EventKind.FAILED, {**error.to_dict(), "text": str(error)}))
+    with contextlib.suppress(OSError):  # the run folder may lie on the disc that is full; the listener hears it
+        log.write(traceback.format_exc())
+    with contextlib.suppress(OSError):
+        tell(Event(EventKind.FAILED, {**error.to_dict(), "text": str(error)}))
     return status
 
 
@@ -145,7 +154,7 @@ def _as_ours(error: Exception) -> FreshetError:
         return error
     if isinstance(error, MemoryError):
         return RunError("The memory of this machine is not enough", remedy="Use a smaller batch, window, grid or model")
-    if getattr(error, "errno", None) == 28:
+    if getattr(error, "errno", None) in _FULL:
         return RunError(
             "The disc is full",
             got=str(error),

@@ -6,11 +6,11 @@ import calendar
 import re
 from collections.abc import Sequence
 from typing import Any, Optional
-from xml.etree import ElementTree
 
 import numpy as np
 
 from ...contracts.dates import find_date
+from ...contracts.vrt import vrt_members
 from .calendars import decode_times
 
 TIME_TAGS = (
@@ -98,10 +98,7 @@ def _vrt_dates(handle: Any, bands: Sequence[int]) -> Dates:
     text = "".join(handle.tags(ns="xml:VRT").values()) if handle.driver == "VRT" else ""
     if not text:
         return [None] * len(bands)
-    names: dict[int, str] = {}
-    for element in ElementTree.fromstring(text).iter("VRTRasterBand"):
-        member = element.find(".//SourceFilename")
-        names[int(element.get("band", "0"))] = (member.text or "") if member is not None else ""
+    names = vrt_members(text)
     return [_date(re.sub(r"\.\w+$", "", names.get(band, "").replace("\\", "/").rsplit("/", 1)[-1])) for band in bands]
 
 
