@@ -9,9 +9,9 @@ import hashlib
 import os
 import re
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any, Optional
-from html import escape
 
 import numpy as np
 from osgeo import gdal, osr
@@ -233,7 +233,7 @@ def _laid(report: SourceReport, found: Probe, base: Base, maps: list[Map], folde
     items = {"X_DATASET": written["X"], "X_BAND": 1, "Y_DATASET": written["Y"], "Y_BAND": 1, "PIXEL_OFFSET": 0,
              "LINE_OFFSET": 0, "PIXEL_STEP": 1, "LINE_STEP": 1, "SRS": _wkt(WGS84),
              "GEOREFERENCING_CONVENTION": "PIXEL_CENTER"}  # fmt: skip
-    lines = "".join(f"<MDI key="{escape(key)}">{escape(str(value))}</MDI>" for key, value in items.items())
+    lines = "".join(f'<MDI key="{escape(key)}">{escape(str(value))}</MDI>' for key, value in items.items())
     located = f'<Metadata domain="GEOLOCATION">{lines}</Metadata>'
     plain = replace(base, transform=(0.0, 1.0, 0.0, 0.0, 0.0, 1.0), wkt="")
     raw = write_stack(maps, plain, folder / f"{name}_asis.vrt", report.dates, more=located)

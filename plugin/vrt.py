@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Optional
-from html import escape
 
 from ..core.contracts import DataError
 from ..core.contracts.files import write_text
