@@ -314,7 +314,7 @@ class Maker:
                 yield from self.teller.notes([found.sentence])
                 variable.info = dataclasses.replace(variable.info, error=found.rmse)
                 extra["error"] = found.figures
-            for done in self.checksums.take(files[stream.name]):
+            for done in self.checksums.take(files[stream.name], stream.config.unreadable == "gap"):
                 yield meter.at(_FILLED, f"Checksums of {stream.name}: {done} files")
             extra.update(fill=variable.info.fill, fill_limit=stream.config.fill_limit)
             yield from self.teller.notes(self.checksums.notes)

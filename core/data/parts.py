@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import errno
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Sequence
@@ -179,12 +180,13 @@ class writing:  # noqa: N801 (used as a keyword: with writing(folder))
 
 def has_blocks(folder: Path) -> bool:
     """Whether any block is finished in a folder of parts."""
-    return any(folder.rglob(f"{_DONE}/*.json"))
+    # A name with a dot is what a killed run left of a marker; isdir is False where nobody may look.
+    return os.path.isdir(folder) and any(folder.rglob(f"{_DONE}/[!.]*.json"))
 
 
 def existing(path: Path) -> Path:
     """The nearest folder above ``path`` that exists."""
-    return next(parent for parent in [path.absolute(), *path.absolute().parents] if parent.is_dir())
+    return next(parent for parent in [path.absolute(), *path.absolute().parents] if os.path.isdir(parent))
 
 
 def size_of(folder: Path) -> int:

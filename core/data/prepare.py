@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +78,7 @@ def _check_output(job: PrepareJob) -> None:
                 got=job.output,
                 remedy="Choose another name for the dataset",
             )
-    if output.is_dir():
+    if os.path.isdir(output):
         raise DataError(
             "The name of the dataset is that of a folder", got=job.output, remedy="Choose another name for the dataset"
         )

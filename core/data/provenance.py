@@ -52,8 +52,10 @@ class Checksums:
         self._bytes = 0
         self.whole = True
 
-    def take(self, files: Sequence[tuple[str, int, int]]) -> Iterator[int]:
-        """Hash the files that are new; yields how many of them are done. Nothing where the job wants no checksums."""
+    def take(self, files: Sequence[tuple[str, int, int]], lenient: bool = False) -> Iterator[int]:
+        """Hash the files that are new; yields how many of them are done. Nothing where the job wants no checksums.
+        With ``lenient`` a file that cannot be read, which is a gap then, has none.
+        """
         new = [(path, size) for path, size, _ in dict.fromkeys(files) if path not in self._known]
         if not self._job.checksums or not new:
             return
@@ -63,8 +65,9 @@ class Checksums:
         with ThreadPoolExecutor(self._job.threads) as pool:
             for first in range(0, len(new), size):
                 batch = new[first : first + size]
-                for (path, _), digest in zip(batch, pool.map(self._hash, batch)):
-                    self._known[path] = digest
+                for (path, _), digest in zip(batch, pool.map(self._hash, batch, [lenient] * len(batch))):
+                    if digest is not None:
+                        self._known[path] = digest
                 yield min(first + size, len(new))
 
     @property
@@ -78,7 +81,7 @@ class Checksums:
         """The checksum of a file under the name of its kind, empty where none was taken."""
         return dict([self._known[path]]) if path in self._known else {}
 
-    def _hash(self, file: tuple[str, int]) -> tuple[str, str]:
+    def _hash(self, file: tuple[str, int], lenient: bool) -> Optional[tuple[str, str]]:
         path, size = file
         digest = hashlib.sha256()
         whole = self.whole or size <= 2 * _END
@@ -92,6 +95,8 @@ class Checksums:
                     _add(digest, handle, _END)
                     digest.update(str(size).encode())
         except OSError as error:
+            if lenient:
+                return None
             raise DataError(
                 "A source file cannot be read", got=f"{path}: {error.strerror}", remedy="Mend it, or look again"
             ) from error

@@ -2,19 +2,31 @@
 
 ``FAULTS`` names each fault with its verb and the words that its sentence must hold; :func:`job_of` gives its job.
 The files are made by :func:`make_files` with the engine's Python; tests inside QGIS start this file as a program:
-``bad_input.py FOLDER``. Only the standard library is imported at module level, so that both sides can read the list.
+``bad_input.py FOLDER``. Sources that are odd and read all the same are in ``odd_input.py``. Only the standard library
+is imported at module level, so that both sides can read the lists.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DAY = 86400
-WEST, NORTH, CELL, ROWS, COLUMNS, STEPS = 4_000_000.0, 3_000_000.0, 1000.0, 6, 5, 60
-START = "2001-02-27"
+
+def beside(name: str) -> Any:
+    """A module of this folder, which is no package since both sides load it by its path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).resolve().parent / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bad_files = beside("bad_files")
+odd_input = beside("odd_input")
+WEST, NORTH, STEPS, make_files = bad_files.WEST, bad_files.NORTH, bad_files.STEPS, bad_files.make_files
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,11 @@ class Fault:
     name: str
     verb: str
     words: tuple[str, ...]
+
+    @property
+    def output(self) -> str:
+        """Name of the dataset that its job would make; each fault has its own, since finished parts lie beside it."""
+        return self.name.replace(" ", "_") + ".nc"
 
 
 FAULTS = (
@@ -37,7 +54,6 @@ FAULTS = (
     Fault("no dates in a folder", "prepare", ("'bad'", "no file name in the folder holds a date", "first date")),
     Fault("no dates in the bands", "prepare", ("'bad'", "bands of the raster have no dates", "first date")),
     Fault("no dates in a NetCDF file", "prepare", ("'bad'", "has no dates", "first date")),
-    Fault("two calendars", "prepare", ("different calendars", "'bad': 360_day", "calendar")),
     Fault("no CRS in a raster", "prepare", ("'bad'", "no coordinate reference system", "Assign")),
     Fault("no CRS in a NetCDF file", "prepare", ("'bad'", "no coordinate reference system", "Assign")),
     Fault(
@@ -50,6 +66,72 @@ FAULTS = (
         ),
     ),
     Fault("no overlap in time", "prepare", ("do not overlap in time", "'bad': 2010-01-01", "Choose")),
+    Fault(
+        "longitude and latitude exchanged in rasters",
+        "prepare",
+        ("'bad'", "longitude and latitude seem to be exchanged", "119.4 to 120", "rain_2001-02-27.tif", "Exchange"),
+    ),
+    Fault(
+        "longitude and latitude exchanged in a NetCDF file",
+        "prepare",
+        ("'bad': the values of 'lat' are no latitudes", "exchanged", "120 to 120.5", "Exchange the names"),
+    ),
+    Fault("an unknown unit", "prepare", ("'bad': The unit 'furlongs' is not known", "mm/6h", "Give the unit")),
+    Fault(
+        "a unit of something else",
+        "prepare",
+        ("'bad': The unit 'K' cannot be converted to 'mm/d'", "temperature", "Correct the unit"),
+    ),
+    Fault(
+        "millimetres said to be metres",
+        "prepare",
+        (
+            "'bad': 93% of the values are not plausible for precipitation",
+            "0 to 2000 mm/d",
+            "after conversion from m/d",
+            "mm given as m",
+        ),
+    ),
+    Fault(
+        "a date twice in a folder",
+        "prepare",
+        (
+            "'bad': the date 2001-03-01 occurs twice",
+            "rain_2001-03-01.tif and rain_2001-03-01_again.tif",
+            "Remove one of the two",
+            "first, last or mean",
+        ),
+    ),
+    Fault(
+        "a date twice in a NetCDF file",
+        "prepare",
+        ("'bad': the date 2001-03-01 occurs twice", "step 3 and step 4", "first, last or mean"),
+    ),
+    Fault(
+        "a date twice in the bands",
+        "prepare",
+        ("'bad': the date 2001-03-01 occurs twice", "band 3 and band 4", "first, last or mean"),
+    ),
+    Fault(
+        "a file in the middle that is no raster",
+        "prepare",
+        ("'bad': the raster cannot be read", "rain_2001-03-02.tif", "date 2001-03-02", "Replace this file", "as a gap"),
+    ),
+    Fault(
+        "a file in the middle that is cut short",
+        "prepare",
+        ("'bad': the raster cannot be read", "rain_2001-03-02.tif", "date 2001-03-02", "Replace this file", "as a gap"),
+    ),
+    Fault(
+        "a band that is cut short",
+        "prepare",
+        ("'bad': the raster cannot be read", "cut_bands.tif, band 8", "date 2001-03-06", "Replace this file"),
+    ),
+    Fault(
+        "a NetCDF file in the middle that is cut short",
+        "prepare",
+        ("'bad': the NetCDF file cannot be read", "rain_2.nc", "Replace it", "as gaps"),
+    ),
     Fault("an input all missing", "prepare", ("'bad' is missing everywhere", "missing value")),
     Fault("a target all missing", "prepare", ("'bad' is missing everywhere", "missing value")),
     Fault("a constant input", "prepare", ("'bad' has the same value, 3, everywhere", "Leave it out")),
@@ -91,11 +173,22 @@ _SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
     "no dates in a folder": ("undated", {}),
     "no dates in the bands": ("undated.tif", {}),
     "no dates in a NetCDF file": ("undated.nc", {}),
-    "two calendars": ("calendar.nc", {}),
     "no CRS in a raster": ("nowhere", {}),
     "no CRS in a NetCDF file": ("nowhere.nc", {}),
     "no overlap in space": ("far", {}),
     "no overlap in time": ("late", {}),
+    "longitude and latitude exchanged in rasters": ("exchanged", {}),
+    "longitude and latitude exchanged in a NetCDF file": ("exchanged.nc", {}),
+    "an unknown unit": ("good", {"units": "furlongs"}),
+    "a unit of something else": ("good", {"units": "K"}),
+    "millimetres said to be metres": ("good", {"units": "m/d"}),
+    "a date twice in a folder": ("doubled", {}),
+    "a date twice in a NetCDF file": ("doubled.nc", {}),
+    "a date twice in the bands": ("doubled.tif", {}),
+    "a file in the middle that is no raster": ("broken", {}),
+    "a file in the middle that is cut short": ("cut", {}),
+    "a band that is cut short": ("cut_bands.tif", {}),
+    "a NetCDF file in the middle that is cut short": ("cut_netcdf", {}),
     "an input all missing": ("missing", {}),
     "a target all missing": ("missing", {"role": "target"}),
     "a constant input": ("constant", {}),
@@ -113,7 +206,8 @@ _MODELS = {
     "an altered model to explain": "altered",
     "a model of another program to evaluate": "foreign",
 }
-OUTPUT = "result"  # the folder, below the one of the files, that must stay empty
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.part(\.|$)")
+OUTPUT = "result"  # the folder, below the one of the files, that must stay empty but for finished parts
 
 
 def job_of(fault: Fault, folder: Path) -> dict[str, Any]:
@@ -149,18 +243,21 @@ def parameters_of(fault: Fault, folder: Path) -> dict[str, Any]:
 
 
 def half_written(folder: Path) -> list[str]:
-    """Names below ``folder`` of results, and of parts of results, that a failed job has no right to leave."""
-    parts = [path for path in folder.rglob("*") if ".part" in path.name]
+    """Names below ``folder`` of results, and of parts of results, that a failed job has no right to leave. Finished
+    blocks of a dataset, in ``NAME.nc.parts`` beside it, may stay.
+    """
+    parts = [path for path in folder.rglob("*") if _TEMPORARY.search(path.name)]
     places = [folder / OUTPUT, *folder.rglob("results")]
-    results = [path for place in places for path in place.rglob("*") if path.is_file()]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    results = [path for path in files if not any(parent.name.endswith(".nc.parts") for parent in path.parents)]
     return sorted(str(path.relative_to(folder)) for path in {*parts, *results})
 
 
 def _prepare(fault: Fault, folder: Path) -> dict[str, Any]:
     name, more = _SOURCES[fault.name]
-    good = {"variable": "good", "path": str(folder / "good"), "quantity": "precipitation", "units": "mm/d"}
-    bad = {**good, "variable": "bad", "path": str(folder / name), "role": "input", **more}
-    return {"name": "Bad", "sources": [good, bad], "grid": {"like": "good"}, "output": str(folder / OUTPUT / "bad.nc")}
+    bad = {**bad_files.good_source(folder), "variable": "bad", "path": str(folder / name), "role": "input", **more}
+    output = str(folder / OUTPUT / fault.output)
+    return {"name": "Bad", "sources": [bad_files.good_source(folder), bad], "grid": {"like": "good"}, "output": output}
 
 
 def _train(fault: Fault, folder: Path) -> dict[str, Any]:
@@ -172,126 +269,6 @@ def _train(fault: Fault, folder: Path) -> dict[str, Any]:
         "window": 5 if among or missing else 5 * STEPS,
         "training": {"epochs": 1, "threads": 1},
     }
-
-
-# -- the files; from here on with the engine's Python
-
-
-def make_files(folder: Path) -> None:
-    """Make the good and the bad files of all faults in ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    import numpy as np
-
-    maps = np.random.default_rng(1).uniform(0, 20, (8, ROWS, COLUMNS)).astype(np.float32)
-    _write_folder(folder / "good", maps)
-    _write_folder(folder / "nowhere", maps, crs=None)
-    _write_folder(folder / "far", maps, west=WEST + 500 * CELL)
-    _write_folder(folder / "late", maps, start="2010-01-01")
-    _write_folder(folder / "missing", np.full_like(maps, np.nan))
-    _write_folder(folder / "constant", np.full_like(maps, 3.0))
-    _write_tif(folder / "undated" / "one.tif", maps[:1])
-    _write_tif(folder / "undated" / "two.tif", maps[1:2])
-    _write_tif(folder / "undated.tif", maps)
-    _write_netcdf(folder / "undated.nc", maps[:1], dated=False)
-    _write_netcdf(folder / "calendar.nc", maps, calendar="360_day")
-    _write_netcdf(folder / "nowhere.nc", maps, crs=False)
-    _write_dataset(folder / "good.nc", STEPS)
-    _write_dataset(folder / "short.nc", 6)
-    _write_models(folder)
-
-
-def _write_folder(folder: Path, maps: Any, start: str = START, **options: Any) -> None:
-    import numpy as np
-
-    for number, single in enumerate(maps):
-        date = np.datetime64(start) + number
-        _write_tif(folder / f"rain_{date}.tif", single[None], **options)
-
-
-def _write_tif(path: Path, maps: Any, crs: Any = "EPSG:3035", west: float = WEST) -> None:
-    import numpy as np
-    import rasterio
-    from affine import Affine
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shape = {"count": maps.shape[0], "height": maps.shape[1], "width": maps.shape[2], "nodata": -9999.0}
-    transform = Affine(CELL, 0, west, 0, -CELL, NORTH)
-    with rasterio.open(path, "w", driver="GTiff", dtype="float32", crs=crs, transform=transform, **shape) as handle:
-        handle.write(np.where(np.isnan(maps), -9999.0, maps).astype(np.float32))
-
-
-def _write_netcdf(path: Path, maps: Any, calendar: str = "standard", crs: bool = True, dated: bool = True) -> None:
-    import netCDF4
-    import numpy as np
-    from rasterio.crs import CRS
-
-    dims = ("time", "y", "x") if dated else ("y", "x")
-    with netCDF4.Dataset(str(path), "w") as handle:
-        for name, size in zip(("time", "y", "x"), maps.shape):
-            if name in dims:
-                handle.createDimension(name, size)
-        if dated:
-            time = handle.createVariable("time", "f8", ("time",))
-            time.units, time.calendar = f"days since {START} 00:00:00", calendar
-            time[:] = np.arange(len(maps))
-        handle.createVariable("y", "f8", ("y",))[:] = NORTH - (np.arange(ROWS) + 0.5) * CELL
-        handle.createVariable("x", "f8", ("x",))[:] = WEST + (np.arange(COLUMNS) + 0.5) * CELL
-        variable = handle.createVariable("rain", "f4", dims, fill_value=-9999.0)
-        variable.units = "mm d-1"
-        if crs:
-            handle.createVariable("crs", "i4", ()).crs_wkt = CRS.from_epsg(3035).to_wkt()
-            variable.grid_mapping = "crs"
-        variable[:] = maps if dated else maps[0]
-
-
-def _write_dataset(path: Path, steps: int) -> None:
-    """Rain, and a store that keeps 80 % of itself and gains the rain."""
-    import numpy as np
-
-    from freshet.core.contracts import Grid
-    from freshet.core.data.store import VariableInfo, write_dataset
-
-    rain = np.random.default_rng(2).gamma(0.3, 10.0, (steps, ROWS, COLUMNS)).astype(np.float32)
-    store = np.zeros_like(rain)
-    for step in range(1, steps):
-        store[step] = 0.8 * store[step - 1] + rain[step]
-    write_dataset(
-        path, name=path.stem, grid=Grid("EPSG:3035", WEST, NORTH, CELL, CELL, COLUMNS, ROWS),
-        times=np.datetime64(START, "s") + np.arange(steps) * np.timedelta64(DAY, "s"), step_seconds=float(DAY),
-        dynamic={
-            "rain": (VariableInfo("rain", "input", "precipitation", "mm/d", "Rain"), rain),
-            "store": (VariableInfo("store", "target", "soil_water", "mm", "Store"), store),
-        },
-        static={}, mask=np.ones((ROWS, COLUMNS), dtype=bool), provenance={},
-    )  # fmt: skip
-
-
-def _write_models(folder: Path) -> None:
-    """A good model and the bad ones made from it."""
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    from freshet.core.contracts import ModelConfig, TrainJob
-    from freshet.core.data.store import Dataset
-    from freshet.core.training.model_file import build_from_card, save_model
-    from freshet.core.training.setup import build_card, splits_of
-
-    path, window = str(folder / "good.nc"), 8
-    model = ModelConfig("convlstm", {"hidden": [2]})
-    job = TrainJob(datasets=(path,), target="store", inputs=("rain",), window=window, model=model)
-    with Dataset.open(path) as dataset:
-        card = build_card(job, [dataset], splits_of([dataset], job.split, window, 0, 1))
-    save_model(folder / "model.safetensors", build_from_card(card), card)
-    whole = (folder / "model.safetensors").read_bytes()
-    (folder / "truncated.safetensors").write_bytes(whole[: len(whole) * 2 // 3])
-    (folder / "altered.safetensors").write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
-    # A window of 7 in place of 8: the card still reads well, only the checksum tells.
-    changed = whole.replace(b'\\"window\\": 8', b'\\"window\\": 7').replace(b'\\"window\\":8', b'\\"window\\":7')
-    if changed == whole:
-        raise RuntimeError("the card of the model names no window of 8")
-    (folder / "altered_card.safetensors").write_bytes(changed)
-    save_file({"weight": np.ones((2, 2), dtype=np.float32)}, str(folder / "foreign.safetensors"))
-    (folder / "text.safetensors").write_text("This is no model, but a text that was given the name of one.\n")
 
 
 if __name__ == "__main__":

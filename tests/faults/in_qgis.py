@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from typing import Union
 
 import pytest
 
@@ -15,6 +16,7 @@ _spec = importlib.util.spec_from_file_location("bad_input", _MAKER)
 bad_input = importlib.util.module_from_spec(_spec)
 sys.modules["bad_input"] = bad_input
 _spec.loader.exec_module(bad_input)
+odd_input = bad_input.odd_input
 
 
 def engine_python() -> str:
@@ -46,3 +48,17 @@ def make_files(folder: Path) -> Path:
     """The good and bad files of all faults."""
     with_engine(_MAKER, str(folder))
     return folder
+
+
+def maps_of(dataset: Union[str, Path], names: list[str]) -> dict:
+    """The maps of some variables of a dataset, read with GDAL: (time, rows, columns), NaN where missing."""
+    import numpy as np
+    from osgeo import gdal
+
+    found = {}
+    for name in names:
+        source = gdal.Open(f'NETCDF:"{dataset}":{name}')
+        values = source.ReadAsArray().astype(np.float32)
+        missing = source.GetRasterBand(1).GetNoDataValue()
+        found[name] = values if missing is None else np.where(values == np.float32(missing), np.nan, values)
+    return found

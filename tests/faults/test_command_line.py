@@ -10,12 +10,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 _spec = importlib.util.spec_from_file_location("bad_input", Path(__file__).resolve().parent / "bad_input.py")
 bad_input = importlib.util.module_from_spec(_spec)
 sys.modules["bad_input"] = bad_input
 _spec.loader.exec_module(bad_input)
+odd_input = bad_input.odd_input
 
 _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -60,6 +62,15 @@ def test_nothing_is_left_under_a_final_name_nor_half_written(ended, folder):
     assert bad_input.half_written(folder) == []
 
 
+@pytest.mark.parametrize(
+    "fault", [fault for fault in bad_input.FAULTS if fault.verb == "prepare"], ids=lambda f: f.name.replace(" ", "-")
+)
+def test_finished_blocks_are_kept_exactly_where_the_sentence_says_so(fault, ended, folder):
+    parts = folder / bad_input.OUTPUT / (fault.output + ".parts")
+    assert parts.exists() == (f"What is finished is kept in {parts}; a new run" in ended[fault.name].stderr)
+    assert parts.exists() == any(parts.rglob("done/*.json"))
+
+
 @pytest.mark.parametrize("text", [None, "{", '{"windw": 3}'], ids=["no file", "no JSON", "an unknown key"])
 def test_a_job_file_that_is_no_job_is_refused_before_a_run_folder_is_made(tmp_path, text):
     job = tmp_path / "job.json"
@@ -69,6 +80,34 @@ def test_a_job_file_that_is_no_job_is_refused_before_a_run_folder_is_made(tmp_pa
     assert process.returncode == 2 and len(process.stderr.strip().splitlines()) == 1
     assert ("'windw'" if text and "windw" in text else "job.json") in process.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def odd(folder) -> subprocess.CompletedProcess:
+    """How the command ended for all odd sources together."""
+    job = folder / "odd.json"
+    job.write_text(json.dumps(odd_input.odd_job(folder, folder / "odd.nc")))
+    return _freshet("prepare", job, folder / "run_odd")
+
+
+def test_odd_sources_are_read_and_each_guess_is_told(odd):
+    assert odd.returncode == 0, odd.stderr
+    told = [line for line in odd.stdout.splitlines() if line.startswith(("info: ", "warning: "))]
+    for one in odd_input.ODD:
+        lines = [line for line in told if f": '{one.name}': " in line]
+        assert [words for words in one.told if not any(words in line for line in lines)] == [], lines
+        assert one.told or not lines, "nothing is told where nothing was guessed"
+
+
+def test_odd_sources_have_the_values_of_the_good_one(odd, folder):
+    from freshet.core.data.store import Dataset
+
+    with Dataset.open(folder / "odd.nc") as dataset:
+        values = {name: dataset.dynamic(name) for name in ("good", *(one.name for one in odd_input.ODD))}
+        assert str(dataset.times[0])[:10] == "2001-02-27" and len(dataset.times) == 8
+    assert np.isfinite(values["good"]).all() and odd_input.differing(values) == []
+    values["south_up"] = values["south_up"][:, ::-1]
+    assert odd_input.differing(values) == ["south_up"], "the comparison sees what it has to see"
 
 
 def test_the_good_files_are_no_faults(folder, tmp_path):

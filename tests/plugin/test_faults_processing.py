@@ -85,15 +85,28 @@ def test_the_algorithm_fails_with_the_sentence_and_leaves_nothing(provider, fold
     assert bad_input.half_written(folder) == bad_input.half_written(tmp_path) == []
 
 
-def test_odd_sources_are_read_and_each_guess_is_told(provider, folder, tmp_path):
+def _made(provider, job, tmp_path) -> Feedback:
+    """Run a job that has to end well."""
     context = QgsProcessingContext()
     context.setProject(QgsProject.instance())
-    job = odd_input.odd_job(folder, tmp_path / "odd.nc")
-    values = {"NAME": "Odd", "SOURCES": json.dumps(job["sources"]), "GRID_LIKE": "good", "DATASET": job["output"]}
+    values = {"NAME": job["name"], "SOURCES": json.dumps(job["sources"]), "GRID_LIKE": "good", "DATASET": job["output"]}
     feedback = Feedback()
     algorithm = provider.algorithm("prepare").create()
     _, done = algorithm.run({**values, "RUN_FOLDER": str(tmp_path / "run")}, context, feedback)
     assert done, feedback.errors
+    return feedback
+
+
+@pytest.mark.parametrize("name", odd_input.NAMES)
+def test_files_and_folders_may_be_called_so(provider, folder, tmp_path, name):
+    job = odd_input.named_job(folder, tmp_path, name)
+    _made(provider, job, tmp_path)
+    maps = in_qgis.maps_of(job["output"], ["good", "maps", "cube"])
+    assert odd_input.differing(maps, odd_input.NAMED) == []
+
+
+def test_odd_sources_are_read_and_each_guess_is_told(provider, folder, tmp_path):
+    feedback = _made(provider, odd_input.odd_job(folder, tmp_path / "odd.nc"), tmp_path)
     for one in odd_input.ODD:
         lines = [line for line in feedback.told if line.startswith(f"'{one.name}': ")]
         by_engine = all(any(words in line for line in lines) for words in one.told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -41,13 +42,11 @@ HINTS = {
     "no CRS in a raster": "no coordinate reference system",
     "no CRS in a NetCDF file": "no coordinate reference system",
     "no overlap in time": "no common period",
-    "a date twice in a folder": "Several maps have the same date (2001-03-01)",
+    "a date twice in a folder": "Its files cannot be told from others in doubled by a pattern",
     "a date twice in a NetCDF file": "Several maps have the same date (2001-03-01)",
     "a date twice in the bands": "Several maps have the same date (2001-03-01)",
     "a file in the middle that is no raster": "cannot be read (rain_2001-03-02.tif)",
     "a NetCDF file in the middle that is cut short": "cannot be read (rain_2.nc)",
-    "longitude and latitude exchanged in rasters": "latitude",
-    "longitude and latitude exchanged in a NetCDF file": "latitude",
     "an input all missing": "missing",
     "a target all missing": "missing",
     "a constant input": "3",
@@ -140,17 +139,38 @@ def test_the_dialog_of_a_new_dataset_says_what_is_wrong(dialog, real_runs, folde
 def test_odd_sources_are_shown_with_what_was_guessed_and_build(dialog, real_runs, folder, tmp_path, wait):
     odd = tuple(one for one in odd_input.ODD if one.file != "good")
     _fill_job(dialog, odd_input.odd_job(folder, tmp_path / "odd.nc", odd), wait)
-    for row, one in enumerate(odd, 1):
-        dialog.table.set_details(row, one.more)
     hints = dialog.mend.text().splitlines()
     for one in odd:
         said = [line for line in hints if line.startswith(f"{one.name}: ")]
         assert any(one.hint in line for line in said) or not one.hint, (one.name, said)
+    for row, one in enumerate(odd, 1):
+        dialog.table.set_details(row, one.more)
+    assert "same date" not in dialog.mend.text(), "what was decided is nothing to mend any more"
     dialog.build_button.click()
     _ended(wait, real_runs)
     assert (tmp_path / "odd.nc").is_file(), dialog.notice.text()
     maps = in_qgis.maps_of(tmp_path / "odd.nc", ["good", *(one.name for one in odd)])
     assert odd_input.differing(maps, odd) == []
+
+
+@pytest.mark.parametrize("name", odd_input.NAMES)
+def test_files_and_folders_may_be_called_so(dialog, real_runs, folder, tmp_path, wait, name):
+    job = odd_input.named_job(folder, tmp_path, name)
+    _fill_job(dialog, job, wait)
+    dialog.build_button.click()
+    _ended(wait, real_runs)
+    assert Path(job["output"]).is_file(), dialog.notice.text()
+    maps = in_qgis.maps_of(job["output"], ["good", "maps", "cube"])
+    assert odd_input.differing(maps, odd_input.NAMED) == []
+
+
+def test_a_name_that_gdal_cannot_take_is_told(dialog, folder, tmp_path, wait):
+    path = tmp_path / 'it is "quoted".nc'
+    shutil.copy(folder / "turned.nc", path)
+    dialog.table.add_paths([str(path)])
+    wait(lambda: not dialog.table.busy)
+    text = dialog.notice.text() + dialog.mend.text()
+    assert '"quoted"' in text and "Rename" in text
 
 
 def test_a_source_that_is_not_there_is_refused_by_the_dialog_of_a_new_dataset(dialog, real_runs, folder, wait):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Callable, NamedTuple
 
 from ...contracts.dataset_job import SourceConfig
+from ...contracts.errors import DataError
 from .base import NETCDF_LOCK, MapSource, Source, UnreadableError, Window, say_date, subgrid, whole, window_of
 from .calendars import SUPPORTED_CALENDARS
 from .folder import FolderSource
@@ -100,12 +101,24 @@ def kind_of(config: SourceConfig, place: SourcePath) -> Kind:
 def open_source(config: SourceConfig) -> Source:
     """Open the source of a variable: dates and grid are read, no values yet. Close it, or use it in ``with``.
 
-    Raises :class:`DataError` where the file is missing or unreadable, has no dates, no CRS, no usable grid or no such
-    variable.
+    Raises :class:`DataError`, which names the variable, where the file is missing or unreadable, has no dates, no CRS,
+    no usable grid or no such variable.
     """
-    place = parse_source(config.path)
-    require(place, config.variable)
-    return kind_of(config, place).open(config, place)
+    try:
+        place = parse_source(config.path)
+        require(place, config.variable)
+        return kind_of(config, place).open(config, place)
+    except PermissionError as error:
+        raise DataError(
+            f"'{config.variable}': you have no right to look into the source",
+            got=f"{error.filename} ({error.strerror})",
+            remedy="Ask for the right to read it, or choose another file or folder",
+        ) from error
+    except DataError as error:
+        if f"'{config.variable}'" in error.problem:
+            raise
+        problem = f"'{config.variable}': {error.problem[0].lower()}{error.problem[1:]}"
+        raise type(error)(problem, expected=error.expected, got=error.got, remedy=error.remedy) from error
 
 
 def source_overview(path: str, layer: str = "", role: str = "input") -> dict:

@@ -5,6 +5,7 @@ Values come raw, as stored; :func:`unpack` makes float32 of them. Names in group
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -166,6 +167,12 @@ def unpack(
 
 def unreadable(path: str, name: str, error: BaseException, kind: str) -> UnreadableError:
     """The error for a file or store that cannot be read."""
+    if os.path.exists(path) and not os.access(path, os.R_OK):
+        return UnreadableError(
+            f"'{name}': you have no right to read the {kind}",
+            got=path,
+            remedy="Ask for the right to read it, or choose another file",
+        )
     return UnreadableError(
         f"'{name}': the {kind} cannot be read",
         expected=f"a complete {kind}",

@@ -4,6 +4,7 @@ layer sources with suffixes.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,9 +109,9 @@ def parse_source(text: str) -> SourcePath:
     text = text.strip()
     if text.lower().startswith("file://"):
         text = unquote(urlsplit(text.replace("#", "%23").replace("?", "%3F")).path)
-    if not Path(text).exists() and "|" in text:
+    if not os.path.exists(text) and "|" in text:
         text = text.split("|", 1)[0]
-    match = None if Path(text).exists() else _SUBDATASET.match(text)
+    match = None if os.path.exists(text) else _SUBDATASET.match(text)
     if match is None:
         return SourcePath(text)
     driver, rest = match.group(1).upper(), match.group(2)
@@ -140,7 +141,7 @@ def _named_inside(rest: str) -> SourcePath:
     if rest.startswith('"') and '"' in rest[1:]:
         path, _, layer = rest[1:].rpartition('"')
         return SourcePath(path, layer.lstrip(":/"))
-    if Path(rest).exists() or ":" not in rest:
+    if os.path.exists(rest) or ":" not in rest:
         return SourcePath(rest)
     path, _, layer = rest.rpartition(":")
     return SourcePath(path, layer.lstrip("/"))
