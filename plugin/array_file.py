@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,20 +16,10 @@ import numpy as np
 from osgeo import gdal
 
 from ..core.contracts import DataError
+from ..core.contracts.file_words import AXIS_DEGREES, AXIS_NAMES, AXIS_STANDARD_NAMES
 from .cf_time import Dates, decode_texts, decode_times
 from .gdal_errors import quiet_gdal
 
-_STANDARD = {
-    "T": ("time",),
-    "Y": ("latitude", "projection_y_coordinate", "grid_latitude"),
-    "X": ("longitude", "projection_x_coordinate", "grid_longitude"),
-}
-_NAMES = {
-    "T": ("time", "t", "valid_time", "date", "datetime", "times", "xtime", "day", "month", "year", "time_counter"),
-    "Y": ("y", "lat", "latitude", "northing", "north", "rlat", "yc", "nav_lat", "lats", "ylat", "xlat", "y_coordinate"),
-    "X": ("x", "lon", "longitude", "easting", "east", "rlon", "xc", "nav_lon", "lons", "long", "xlong", "x_coordinate"),
-}
-_DEGREES = {"Y": re.compile(r"degrees?_?n(orth)?$"), "X": re.compile(r"degrees?_?e(ast)?$")}
 _NUMERIC = (gdal.GDT_Byte, gdal.GDT_UInt16, gdal.GDT_Int16, gdal.GDT_UInt32, gdal.GDT_Int32, gdal.GDT_Float32,
             gdal.GDT_Float64, *(getattr(gdal, name) for name in ("GDT_Int8", "GDT_Int64", "GDT_UInt64")
                                 if hasattr(gdal, name)))  # fmt: skip
@@ -158,7 +147,7 @@ def map_variables(file: ArrayFile) -> list[Variable]:
     """The variables that hold maps: numbers over y and x, no coordinates, no bounds."""
     bounds = {one.text(key) for one in file.variables.values() for key in ("bounds", "climatology")}
     listed = {name for one in file.variables.values() for name in one.text("coordinates").split()}
-    places = listed | bounds | set(_NAMES["X"]) | set(_NAMES["Y"])
+    places = listed | bounds | set(AXIS_NAMES["X"]) | set(AXIS_NAMES["Y"])
     found = [
         one
         for one in file.variables.values()
@@ -169,7 +158,7 @@ def map_variables(file: ArrayFile) -> list[Variable]:
     return on_grid or found
 
 
-_PLACE_NAMES = _STANDARD["Y"] + _STANDARD["X"]
+_PLACE_NAMES = AXIS_STANDARD_NAMES["Y"] + AXIS_STANDARD_NAMES["X"]
 
 
 def find_axes(file: ArrayFile, variable: Variable) -> Optional[Axes]:
@@ -210,12 +199,12 @@ def horizontal(file: ArrayFile, variable: Variable) -> Optional[Axes]:
 def axis_of(variable: Variable) -> str:
     """ "T", "Y", "X" or "" of a coordinate, by its attributes, else by its name."""
     stated = variable.text("axis").upper()
-    if stated in _STANDARD:
+    if stated in AXIS_STANDARD_NAMES:
         return stated
-    if " since " in variable.text("units") or variable.text("standard_name") in _STANDARD["T"]:
+    if " since " in variable.text("units") or variable.text("standard_name") in AXIS_STANDARD_NAMES["T"]:
         return "T"
     for axis in "YX":
-        if variable.text("standard_name") in _STANDARD[axis]:
+        if variable.text("standard_name") in AXIS_STANDARD_NAMES[axis]:
             return axis
     return _by_units(variable) or _by_name(variable.short)
 
@@ -362,13 +351,13 @@ def _starts(file: ArrayFile, variable: Variable, stamps: np.ndarray) -> tuple[np
 
 def _by_units(variable: Variable) -> str:
     units = variable.text("units").lower().replace(" ", "_")
-    return next((axis for axis in "YX" if _DEGREES[axis].match(units)), "")
+    return next((axis for axis in "YX" if AXIS_DEGREES[axis].match(units)), "")
 
 
 @lru_cache(maxsize=4096)
 def _by_name(name: str) -> str:
     small = name.lower()
-    return next((axis for axis in "TYX" if small in _NAMES[axis]), "")
+    return next((axis for axis in "TYX" if small in AXIS_NAMES[axis]), "")
 
 
 def is_zarr(names: Sequence[str]) -> bool:

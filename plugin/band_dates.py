@@ -10,17 +10,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Optional
 
 from ..core.contracts.dates import find_date
+from ..core.contracts.file_words import PARTS_OF_DAY, TIME_TAGS
 from ..core.contracts.vrt import vrt_members
 from .cf_time import Dates, decode_times, is_calendar
 
-_TAGS = (
-    "time", "date", "datetime", "start_datetime", "timestamp", "time_start", "time_coverage_start", "start_time",
-    "acquisitiondatetime", "acquisition_datetime", "acquisition_date", "acquisition_time", "date_acquired",
-    "sensing_time", "sensing_date", "rangebeginningdate", "datacontentdate", "nominal_time", "valid_time",
-    "reference_time", "date_time", "band_date", "forecast_time",
-)  # fmt: skip
 _EPOCH_TAGS = {"system:time_start": 1000.0, "grib_valid_time": 1.0}
-_PARTS_OF_DAY = (4, 8, 24, 48, 72, 96, 144, 288)
 _DAY_NAME = re.compile(r"(?<!\d)(\d{4})[-_.]?(\d{2})[-_.]?(\d{2})(?!\d)")
 _MONTH_NAME = re.compile(r"(?<!\d)(\d{4})[-_.]?(\d{2})(?![\d]|[-_.]\d)")
 _YEAR_NAME = re.compile(r"(?<!\d)(\d{4})(?!\d)")
@@ -62,7 +56,7 @@ def band_dates(source: Any, meta: dict[str, str], stem: str) -> tuple[Optional[D
 def tagged_date(tags: dict[str, str]) -> Optional[datetime]:
     """The date that metadata tell under one of the usual names, or None."""
     small = {key.strip().lower().replace(" ", "_").rsplit("}", 1)[-1]: value for key, value in tags.items()}
-    for key in _TAGS:
+    for key in TIME_TAGS:
         found = find_date(small.get(key, ""))
         if found is not None:
             return found
@@ -185,12 +179,12 @@ def _period(stem: str, count: int) -> tuple[Optional[datetime], Optional[datetim
     known = find_date(stem) if day else None
     if known is not None:
         begin = datetime(known.year, known.month, known.day)
-        return (begin, begin + timedelta(days=1), False) if count in _PARTS_OF_DAY else none
+        return (begin, begin + timedelta(days=1), False) if count in PARTS_OF_DAY else none
     month = _MONTH_NAME.search(stem)
     if month and 1800 <= int(month.group(1)) < 2300 and 1 <= int(month.group(2)) <= 12:
         begin = datetime(int(month.group(1)), int(month.group(2)), 1)
         days = calendars.monthrange(begin.year, begin.month)[1]
-        fits = count % days == 0 and count // days in (1, *_PARTS_OF_DAY)
+        fits = count % days == 0 and count // days in (1, *PARTS_OF_DAY)
         return (begin, begin + timedelta(days=days), False) if fits else none
     year = _YEAR_NAME.search(stem)
     if year and 1800 <= int(year.group(1)) < 2300:
@@ -198,6 +192,6 @@ def _period(stem: str, count: int) -> tuple[Optional[datetime], Optional[datetim
         days = 366 if calendars.isleap(begin.year) else 365
         if count == 12:
             return begin, None, True
-        if count % days == 0 and count // days in (1, *_PARTS_OF_DAY):
+        if count % days == 0 and count // days in (1, *PARTS_OF_DAY):
             return begin, begin + timedelta(days=days), False
     return none

@@ -9,19 +9,9 @@ from typing import Optional
 import numpy as np
 
 from ...contracts.errors import DataError
+from ...contracts.file_words import AXIS_DEGREES, AXIS_NAMES, AXIS_STANDARD_NAMES
 from .arrays import ArrayFile, ArrayVariable
 
-_STANDARD = {
-    "T": ("time",),
-    "Y": ("latitude", "projection_y_coordinate", "grid_latitude"),
-    "X": ("longitude", "projection_x_coordinate", "grid_longitude"),
-}
-_NAMES = {
-    "T": ("time", "t", "valid_time", "date", "datetime", "times", "xtime", "day", "month", "year", "time_counter"),
-    "Y": ("y", "lat", "latitude", "northing", "north", "rlat", "yc", "nav_lat", "lats", "ylat", "xlat", "y_coordinate"),
-    "X": ("x", "lon", "longitude", "easting", "east", "rlon", "xc", "nav_lon", "lons", "long", "xlong", "x_coordinate"),
-}
-_DEGREES = {"Y": re.compile(r"degrees?_?n(orth)?$"), "X": re.compile(r"degrees?_?e(ast)?$")}
 _LAYER = re.compile(r"^(.*?)(?:\[(.*)\])?$", re.DOTALL)
 _COMBINED = ("expver",)
 
@@ -56,7 +46,7 @@ def map_variables(file: ArrayFile) -> list[str]:
     """Names of the variables that hold maps: numbers over y and x, no coordinates, no bounds."""
     bounds = {one.text(key) for one in file.variables.values() for key in ("bounds", "climatology")}
     listed = {name for one in file.variables.values() for name in one.text("coordinates").split()}
-    places = listed | bounds | set(_NAMES["X"]) | set(_NAMES["Y"])
+    places = listed | bounds | set(AXIS_NAMES["X"]) | set(AXIS_NAMES["Y"])
     found = [
         one
         for one in file.variables.values()
@@ -106,15 +96,15 @@ def find_axes(file: ArrayFile, variable: ArrayVariable, chosen: dict[str, str], 
 def axis_of(variable: ArrayVariable) -> str:
     """ "T", "Y", "X" or "" of a coordinate, by its attributes, else by its name."""
     stated = variable.text("axis").upper()
-    if stated in _STANDARD:
+    if stated in AXIS_STANDARD_NAMES:
         return stated
     if " since " in variable.text("units"):
         return "T"
     by_units, by_name = _by_units(variable), _by_name(variable.short)
-    if variable.text("standard_name") in _STANDARD["T"]:
+    if variable.text("standard_name") in AXIS_STANDARD_NAMES["T"]:
         return "T"
     for axis in "YX":
-        if variable.text("standard_name") in _STANDARD[axis]:
+        if variable.text("standard_name") in AXIS_STANDARD_NAMES[axis]:
             return axis
     return by_units or by_name
 
@@ -129,16 +119,19 @@ def contradiction(variable: ArrayVariable) -> str:
 
 def _by_units(variable: ArrayVariable) -> str:
     units = variable.text("units").lower().replace(" ", "_")
-    return next((axis for axis in "YX" if _DEGREES[axis].match(units)), "")
+    return next((axis for axis in "YX" if AXIS_DEGREES[axis].match(units)), "")
 
 
 def _by_name(name: str) -> str:
     small = name.lower()
-    return next((axis for axis in "TYX" if small in _NAMES[axis]), "")
+    return next((axis for axis in "TYX" if small in AXIS_NAMES[axis]), "")
 
 
 def _named_as_place(variable: ArrayVariable) -> bool:
-    return bool(_by_units(variable)) or variable.text("standard_name") in _STANDARD["Y"] + _STANDARD["X"]
+    return (
+        bool(_by_units(variable))
+        or variable.text("standard_name") in AXIS_STANDARD_NAMES["Y"] + AXIS_STANDARD_NAMES["X"]
+    )
 
 
 def _time_dimension(file: ArrayFile, variable: ArrayVariable) -> Optional[str]:

@@ -10,19 +10,13 @@ from typing import Any, Optional
 import numpy as np
 
 from ...contracts.dates import find_date
+from ...contracts.file_words import PARTS_OF_DAY, TIME_TAGS
 from ...contracts.vrt import vrt_members
 from .calendars import decode_times
 
-TIME_TAGS = (
-    "time", "date", "datetime", "start_datetime", "timestamp", "time_start", "time_coverage_start", "start_time",
-    "acquisitiondatetime", "acquisition_datetime", "acquisition_date", "acquisition_time", "date_acquired",
-    "sensing_time", "sensing_date", "rangebeginningdate", "datacontentdate", "nominal_time", "valid_time",
-    "reference_time", "date_time", "band_date", "forecast_time",
-)  # fmt: skip
 _DIM_TAG = re.compile(r"^NETCDF_DIM_(.+)$")
 _YEAR = re.compile(r"(?<!\d)(\d{4})(?!\d)")
 _MONTH = re.compile(r"(?<!\d)(\d{4})[-_.]?(\d{2})(?![\d]|[-_.]\d)")
-_PARTS_OF_DAY = (4, 8, 24, 48, 72, 96, 144, 288)
 
 Dates = list[Optional[np.datetime64]]
 
@@ -122,18 +116,18 @@ def _within(stem: str, count: int, name: str) -> tuple[Dates, list[str]]:
 def _period(stem: str, count: int) -> tuple[Optional[np.datetime64], str]:
     day = re.search(r"(?<!\d)(\d{4})[-_.]?(\d{2})[-_.]?(\d{2})(?!\d)", stem)
     if day and _date(stem) is not None:
-        return (_date(stem).astype("datetime64[D]"), "s") if count in _PARTS_OF_DAY else (None, "")
+        return (_date(stem).astype("datetime64[D]"), "s") if count in PARTS_OF_DAY else (None, "")
     month = _MONTH.search(stem)
     if month and 1800 <= int(month.group(1)) < 2300 and 1 <= int(month.group(2)) <= 12:
         days = calendar.monthrange(int(month.group(1)), int(month.group(2)))[1]
-        fits = count % days == 0 and count // days in (1, *_PARTS_OF_DAY)
+        fits = count % days == 0 and count // days in (1, *PARTS_OF_DAY)
         return (np.datetime64(f"{month.group(1)}-{month.group(2)}", "M"), "s") if fits else (None, "")
     year = _YEAR.search(stem)
     if year and 1800 <= int(year.group(1)) < 2300:
         days = 366 if calendar.isleap(int(year.group(1))) else 365
         if count == 12:
             return np.datetime64(year.group(1), "Y"), "M"
-        if count % days == 0 and count // days in (1, *_PARTS_OF_DAY):
+        if count % days == 0 and count // days in (1, *PARTS_OF_DAY):
             return np.datetime64(year.group(1), "Y"), "s"
     return None, ""
 
