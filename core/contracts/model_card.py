@@ -56,6 +56,16 @@ class ModelCard(Config):
     warm_up: int = setting(
         0, label="Warm-up", help="First steps of the window, which only fill the memory.", unit="steps"
     )
+    also: tuple[VariableCard, ...] = setting(
+        (), label="Also predicts", help="Further targets of the same kind, in the order of the model's outputs."
+    )
+    ahead: tuple[VariableCard, ...] = setting(
+        (), label="Known ahead", help="Inputs that are known for the predicted steps, in the order of the channels."
+    )
+    gauges: tuple[str, ...] = setting((), label="Gauges", help="Ids of the gauges predicted; empty for maps.")
+    run_through: bool = setting(
+        False, label="Run through", help="Whether one pass over the dates carries the memory on, in place of windows."
+    )
     step_seconds: float = setting(86400.0, label="Step", help="Length of a step.", unit="s")
     cell_size: tuple[float, float] = setting(
         (1.0, 1.0), label="Cell size", help="Of the first training grid, in units of its CRS."
@@ -75,6 +85,11 @@ class ModelCard(Config):
     licence: str = setting("", label="Licence", help="Terms of use of the model, if its maker states any.")
     parameters: int = setting(0, label="Parameters", help="Number of trainable weights.")
     created: str = setting("", label="Created", help="UTC time.")
+
+    @property
+    def targets(self) -> tuple[VariableCard, ...]:
+        """All targets, in the order of the model's outputs."""
+        return (self.target, *self.also)
 
     @property
     def in_channels(self) -> int:

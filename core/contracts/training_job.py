@@ -9,6 +9,7 @@ from .config import Config, setting
 from .dataset_job import check_dates
 from .errors import ConfigError
 from .models import resolve
+from .training_checks import check_train_job
 from .variables import SCALERS
 
 LOSSES = ("mse", "mae", "nse")
@@ -143,6 +144,15 @@ class TrainingConfig(Config):
         maximum=1000,
         advanced=True,
     )
+    sampling: float = setting(
+        0.0,
+        label="Scheduled sampling",
+        help="Share of the leads at which a decoder reads the truth at the begin of the training; it falls to 0 "
+        "towards the end. Only for models that read their own predictions.",
+        minimum=0.0,
+        maximum=1.0,
+        advanced=True,
+    )
     weight_decay: float = setting(
         0.0, label="Weight decay", help="Pulls weights towards zero.", minimum=0.0, maximum=1.0, advanced=True
     )
@@ -210,6 +220,26 @@ class TrainJob(Config):
         minimum=1,
         maximum=1000,
     )
+    also: tuple[str, ...] = setting(
+        (),
+        label="Also predict",
+        help="Further variables that one model learns at the same time, such as evaporation beside discharge.",
+        advanced=True,
+    )
+    ahead: tuple[str, ...] = setting(
+        (),
+        label="Known ahead",
+        help="Variables that are known for the predicted steps too, such as a weather forecast. The values of the "
+        "dataset on those dates stand for it.",
+        advanced=True,
+    )
+    run_through: bool = setting(
+        False,
+        label="Run through",
+        help="Predict all dates in one pass that carries the memory on, instead of a fresh window for each date: "
+        "faster by the length of the window, and with a longer memory than in training.",
+        advanced=True,
+    )
     split: SplitConfig = setting(SplitConfig, label="Periods", help="Training, validation and test period.")
     scalers: dict[str, str] = setting(
         {}, label="Scalers", help="Scaler of a variable, if not the catalogue's.", choices=SCALERS
@@ -218,40 +248,14 @@ class TrainJob(Config):
     training: TrainingConfig = setting(TrainingConfig, label="Training", help="How to train.")
     title: str = setting("", label="Title", help="A name for the run.")
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The variable to predict, and those learned beside it."""
+        return (self.target, *self.also)
+
     def check(self) -> None:
         """Contradictions that would leak the answer or leave nothing to learn from."""
-        if not self.datasets:
-            raise ConfigError("No dataset is chosen", remedy="Choose at least one prepared dataset (.nc)")
-        if not self.inputs:
-            raise ConfigError("No input is chosen", remedy="Choose at least one variable that the model shall watch")
-        if self.target in self.inputs and self.lead == 0:
-            raise ConfigError(
-                f"The target '{self.target}' is also an input, without a lag",
-                expected="a target that the model cannot simply copy",
-                remedy="Remove it from the inputs, or predict at least 1 step ahead",
-            )
-        for group, names in (("inputs", self.inputs), ("static maps", self.static)):
-            doubled = sorted({name for name in names if names.count(name) > 1})
-            if doubled:
-                raise ConfigError(f"'{doubled[0]}' stands twice among the {group}", remedy="Remove one of them")
-        if self.target in self.static:
-            raise ConfigError(
-                f"The target '{self.target}' is also a static map", remedy="Remove it from the static maps"
-            )
-        if self.training.supervised_steps > self.window:
-            raise ConfigError(
-                "More steps are supervised than the window has",
-                expected=f"at most {self.window}",
-                got=str(self.training.supervised_steps),
-                remedy="Lower 'supervised steps' or lengthen the window",
-            )
-        family, options = resolve(self.model.family, self.model.options)
-        if options.get("output") == "encoder-decoder" and self.training.supervised_steps > 1:
-            raise ConfigError(
-                "An encoder-decoder predicts from the end of the window only",
-                got=f"supervised_steps {self.training.supervised_steps}",
-                remedy="Set 'supervised steps' to 1",
-            )
+        check_train_job(self)
 
 
 @dataclass(frozen=True)

@@ -146,8 +146,10 @@ class Dataset:
         return self._read(self._info(name, "variable in time").name, slice(start, stop))
 
     def observed(self, name: str, start: int = 0, stop: Optional[int] = None) -> np.ndarray:
-        """As :meth:`dynamic`, with NaN also where a value was filled and not observed."""
-        values, flags = self.dynamic(name, start, stop), self.filled(name, start, stop)
+        """As :meth:`dynamic`, or :meth:`series` at gauges, with NaN also where a value was filled and not observed."""
+        info = self.variables.get(name)
+        read = self.series if info is not None and info.gauges else self.dynamic
+        values, flags = read(name, start, stop), self.filled(name, start, stop)
         if flags is not None:
             values[flags] = np.nan
         return values

@@ -20,12 +20,13 @@ from .timeline import shift
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch. B windows of T steps, C channels (season included), S static maps, N supervised steps, L leads, H
-    rows, W columns.
+    """One batch. B windows of T steps, C channels (season included), S static maps, N supervised steps, L leads, K
+    targets, A inputs known ahead, H rows, W columns; ``frame`` is (H, W), or (1, G) where G gauges are predicted.
 
     ``x (B, T, C, H, W)`` float32 without NaN; ``observed`` like ``x``, or None where nothing is missing; ``static (B,
-    S, H, W)`` or None; ``y (B, N, L, 1, H, W)`` scaled, NaN where there is no observation, or None where the dataset
-    has no target; ``mask (1, 1, H, W)`` float32, 1 inside the basin.
+    S, H, W)`` or None; ``y (B, N, L, K, *frame)`` scaled, NaN where there is no observation, or None where the dataset
+    has no target; ``mask (1, 1, H, W)`` float32, 1 inside the basin; ``ahead (B, L, A, H, W)`` or None;
+    ``time_of_year (B, L)`` float32, the share of the year that has passed at the target.
     """
 
     x: np.ndarray
@@ -33,13 +34,16 @@ class Batch:
     static: Optional[np.ndarray]
     y: Optional[np.ndarray]
     mask: Optional[np.ndarray] = None
+    ahead: Optional[np.ndarray] = None
+    time_of_year: Optional[np.ndarray] = None
 
 
 @dataclass(frozen=True)
 class WindowData:
     """Scaled arrays of one dataset: ``x (T, C, H, W)`` with 0 (the mean) for missing and the nearest value in cells
     that never have one, ``observed`` bool (False also where a value was filled) or None, ``season (T, 2)`` or None,
-    ``static (S, H, W)``, ``y (T, H, W)`` with NaN for missing, filled and outside the mask, or None.
+    ``static (S, H, W)``, ``y (T, K, *frame)`` with NaN for missing, filled and outside the mask, or None, ``ahead
+    (T, A, H, W)`` like ``x`` or None. ``frame`` is that of a target: (H, W), or (1, G) for ``gauges`` G > 0.
     """
 
     name: str
@@ -55,9 +59,17 @@ class WindowData:
     static: Optional[np.ndarray]
     y: Optional[np.ndarray]
     mask: np.ndarray
+    ahead: Optional[np.ndarray] = None
+    gauges: int = 0
+
+    @property
+    def target_mask(self) -> np.ndarray:
+        """bool of the frame of a target: the basin, or all gauges."""
+        return np.ones((1, self.gauges), dtype=bool) if self.gauges else self.mask
 
     def valid_ends(self, *, need_target: bool = False) -> np.ndarray:
-        """Last input step of every window that bridges no gap."""
+        """Last input step of every window that bridges no gap. What is known ahead has to lie within the record."""
+        need_target = need_target or self.ahead is not None
         return window_ends(self.times, self.step_seconds, self.window, self.lead, self.leads, need_target=need_target)
 
     def target_times(self, ends: np.ndarray) -> np.ndarray:
@@ -79,17 +91,22 @@ class WindowData:
                 observed = np.concatenate([observed, np.ones_like(maps, dtype=bool)], axis=2)
         static = None if self.static is None else np.broadcast_to(self.static[None], (size, *self.static.shape))
         mask = self.mask[None, None].astype(np.float32)
-        return Batch(x, observed, static, self._targets(ends, supervised_steps), mask)
+        ahead = None if self.ahead is None else self.ahead[self._target_steps(ends)]
+        y = self._targets(ends, supervised_steps)
+        return Batch(x, observed, static, y, mask, ahead, time_of_year(self.target_times(ends)))
+
+    def _target_steps(self, ends: np.ndarray) -> np.ndarray:
+        return ends[:, None] + self.lead + np.arange(self.leads)[None, :]
 
     def _targets(self, ends: np.ndarray, supervised_steps: int) -> Optional[np.ndarray]:
         if self.y is None:
             return None
         back = np.arange(1 - supervised_steps, 1)
-        index = ends[:, None, None] + back[None, :, None] + (self.lead + np.arange(self.leads))[None, None, :]
+        index = self._target_steps(ends)[:, None, :] + back[None, :, None]
         inside = (index >= 0) & (index < len(self.times))
         y = self.y[np.where(inside, index, 0)]
         y[~inside] = np.nan
-        return y[:, :, :, None]
+        return y
 
 
 def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
@@ -98,23 +115,11 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
     Raises :class:`DataError` where a variable is missing, has another unit, or the step differs.
     """
     _check_fit(dataset, card)
-    x = np.stack([_scaled(dataset.dynamic(v.name), v) for v in card.inputs], axis=1)
-    observed = np.isfinite(x)
-    for channel, variable in enumerate(card.inputs):
-        x[:, channel] = continued(x[:, channel], observed[:, channel].any(axis=0))
-        filled = dataset.filled(variable.name)
-        if filled is not None:
-            observed[:, channel] &= ~filled
+    x, observed = _dynamic_channels(dataset, card.inputs)
     complete = bool(observed.all())
-    np.nan_to_num(x, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     static = None
     if card.static:
         static = np.concatenate([_static_channels(dataset.static_map(v.name), v) for v in card.static])
-    y = None
-    if card.target.name in dataset.variables:
-        check_is_map(dataset, card.target.name)
-        y = _scaled(dataset.observed(card.target.name), card.target)
-        y[:, ~dataset.mask] = np.nan
     return WindowData(
         name=dataset.name,
         grid=dataset.grid,
@@ -127,8 +132,74 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
         observed=None if complete else observed,
         season=season_of(dataset.times) if card.season else None,
         static=static,
-        y=y,
+        y=_targets(dataset, card),
         mask=dataset.mask,
+        ahead=_dynamic_channels(dataset, card.ahead)[0] if card.ahead else None,
+        gauges=len(card.gauges),
+    )
+
+
+def _dynamic_channels(dataset: Dataset, variables: tuple[VariableCard, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Scaled values (T, C, H, W) without NaN, and which of them were observed, bool."""
+    x = np.stack([_scaled(dataset.dynamic(v.name), v) for v in variables], axis=1)
+    observed = np.isfinite(x)
+    for channel, variable in enumerate(variables):
+        x[:, channel] = continued(x[:, channel], observed[:, channel].any(axis=0))
+        filled = dataset.filled(variable.name)
+        if filled is not None:
+            observed[:, channel] &= ~filled
+    np.nan_to_num(x, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return x, observed
+
+
+def _targets(dataset: Dataset, card: ModelCard) -> Optional[np.ndarray]:
+    """Scaled targets (T, K, *frame), or None where the dataset lacks the first; all NaN where it lacks another."""
+    if card.target.name not in dataset.variables:
+        return None
+    shape = (len(dataset.times), 1, len(card.gauges)) if card.gauges else (len(dataset.times), *dataset.grid.shape)
+    return np.stack(
+        [
+            _scaled(target_values(dataset, card, v), v) if v.name in dataset.variables
+            else np.full(shape, np.nan, dtype=np.float32)
+            for v in card.targets
+        ],
+        axis=1,
+    )  # fmt: skip
+
+
+def target_values(dataset: Dataset, card: ModelCard, target: VariableCard) -> np.ndarray:
+    """Observed values of a target in its unit, float32 (T, *frame), NaN where missing, filled or outside the mask.
+
+    For a model of gauges (T, 1, G): the series of its gauges, or the mean of a map over the basin, the same at each.
+    Raises :class:`DataError` where the dataset has other gauges, or a series where the model gives maps.
+    """
+    if not card.gauges:
+        check_is_map(dataset, target.name)
+        maps = dataset.observed(target.name)
+        maps[:, ~dataset.mask] = np.nan
+        return maps
+    if not dataset.variables[target.name].gauges:
+        inside = dataset.observed(target.name)[:, dataset.mask]
+        count = np.isfinite(inside).sum(axis=1, keepdims=True)
+        mean = np.nansum(inside, axis=1, keepdims=True, dtype=np.float64) / np.maximum(count, 1)
+        return np.repeat(np.where(count > 0, mean, np.nan), len(card.gauges), axis=1)[:, None].astype(np.float32)
+    return dataset.observed(target.name)[:, None, gauge_places(dataset, card)]
+
+
+def gauge_places(dataset: Dataset, card: ModelCard) -> list[int]:
+    """The place in ``dataset.gauges`` of each gauge of the model: by id, or in their order where none of the ids is
+    there but their number is the same (another basin). Raises :class:`DataError` for anything else.
+    """
+    ids = list(dataset.gauges.ids) if dataset.gauges else []
+    if all(name in ids for name in card.gauges):
+        return [ids.index(name) for name in card.gauges]
+    if len(ids) == len(card.gauges) and not set(ids) & set(card.gauges):
+        return list(range(len(ids)))
+    raise DataError(
+        f"The dataset '{dataset.name}' has other gauges than the model predicts",
+        expected=", ".join(card.gauges[:10]),
+        got=", ".join(ids[:10]) or "none",
+        remedy="Prepare a dataset with these gauges, or with as many of another basin",
     )
 
 
@@ -139,7 +210,7 @@ def check_is_map(dataset: Dataset, name: str) -> None:
         raise DataError(
             f"'{name}' of '{dataset.name}' is a series at {len(dataset.gauges or ())} gauges, not a map",
             expected=f"a map, such as {', '.join(maps)}",
-            remedy="Choose a map, or prepare the dataset with a gridding other than 'gauges'; gauges come later",
+            remedy="Choose a map, or prepare the dataset with a gridding other than 'gauges'",
         )
 
 
@@ -170,12 +241,19 @@ def season_of(times: np.ndarray) -> np.ndarray:
     return np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
 
 
+def time_of_year(times: np.ndarray) -> np.ndarray:
+    """float32 of the shape of ``times``: the share of the year that has passed; 0 at the begin of 1 January."""
+    year = times.astype("datetime64[Y]").astype("datetime64[s]")
+    following = (times.astype("datetime64[Y]") + 1).astype("datetime64[s]")
+    return ((times - year) / (following - year)).astype(np.float32)
+
+
 def _scaled(values: np.ndarray, card: VariableCard) -> np.ndarray:
     return Scaler.from_dict(card.scaler).transform(values)
 
 
 def _check_fit(dataset: Dataset, card: ModelCard) -> None:
-    needed = {v.name: v for v in (*card.inputs, *card.static)}
+    needed = {v.name: v for v in (*card.inputs, *card.static, *card.ahead)}
     missing = [f"{v.name} ({v.units})" for v in needed.values() if v.name not in dataset.variables]
     if missing:
         there = ", ".join(f"{v.name} ({v.units})" for v in dataset.variables.values())

@@ -123,6 +123,12 @@ def _checked_card(path: str) -> ModelCard:
             expected="a model with gradients, such as a ConvLSTM",
             remedy="Choose another model",
         )
+    if card.gauges:
+        raise ModelFileError(
+            f"The model predicts {len(card.gauges)} gauges, and explanations are made for maps",
+            expected="a model that predicts maps",
+            remedy="Choose another model",
+        )
     return card
 
 
@@ -154,7 +160,7 @@ def _observed(data: WindowData, card: ModelCard, place: Place, end: int) -> Opti
     if data.times[end + card.lead] != data.target_times(np.array([end]))[0, 0]:
         return None  # a gap lies between the window and its target
     cells = place.weights > 0
-    values = Scaler.from_dict(card.target.scaler).inverse(data.y[end + card.lead][cells]).astype(np.float64)
+    values = Scaler.from_dict(card.target.scaler).inverse(data.y[end + card.lead, 0][cells]).astype(np.float64)
     mean = float(values @ place.weights[cells])
     return mean if math.isfinite(mean) else None
 

@@ -5,10 +5,12 @@ words.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 
 from ..contracts.events import Artifact, Event, EventKind
+from ..contracts.run_folder import RunFolder
 from ..contracts.variables import Quantity
 
 DELTA_RAMP = "RdBu"
@@ -93,6 +95,11 @@ def delta_note(quantity: Quantity) -> str:
     """The sign of a delta, as a sentence."""
     low, high = sign_words(quantity)
     return f"Positive (blue): predicted too much, {high}. Negative (red): predicted too little, {low}."
+
+
+def relative(run: RunFolder, path: Path) -> str:
+    """Path below the run folder, with forward slashes."""
+    return path.relative_to(run.path).as_posix()
 
 
 def artifact_event(artifact: Artifact) -> Event:

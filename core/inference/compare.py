@@ -24,12 +24,13 @@ from .artifacts import (
     display_units,
     message,
     progress,
+    relative,
     score_range,
     sequential_range,
     sign_words,
     symmetric_limit,
 )
-from .evaluate import relative, write_scores
+from .evaluate import write_scores
 from .figures import Look
 from .geotiff import Series, iso, read_series, same_grid, write_map, write_series
 from .judge import MAP_SCORES, NOTE, Judge, Reference, central_cell

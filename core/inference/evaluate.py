@@ -29,15 +29,18 @@ from .artifacts import (
     lead_words,
     message,
     progress,
+    relative,
     score_range,
     sequential_range,
     sign_words,
     symmetric_limit,
 )
 from .figures import Look
+from .gauge_files import GaugeSeries
 from .geotiff import iso, write_map
 from .judge import MAP_SCORES, Judge, Reference, central_cell, describe_inputs, scores_document
 from .judged_sequences import pooled, sequences_to_judge
+from .part import part_of
 from .predictor import Predictor
 from .report import Report, write_report
 from .selection import choose_ends, outside_ranges, overlap_with_training
@@ -65,6 +68,7 @@ class Evaluation:
     dates: np.ndarray
     series: list[tuple[str, np.ndarray, Optional[np.ndarray], Optional[np.ndarray]]]
     notes: list[str]
+    gauges: Optional[GaugeSeries] = None
 
     def card_scores(self) -> dict[str, Any]:
         """The part of the scores that belongs into a model card."""
@@ -78,10 +82,16 @@ def evaluate(job: EvaluateJob, run: RunFolder) -> Iterator[Event]:
     Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit.
     """
     card = read_card(job.model)
+    for target in range(len(card.targets)):
+        yield from _evaluate_target(job, card, target, part_of(run, card, target))
+
+
+def _evaluate_target(job: EvaluateJob, card: ModelCard, target: int, run: RunFolder) -> Iterator[Event]:
     names, known = sequences_to_judge(job.dataset, job.sequence, card), MeanOfTraining(card, path=job.dataset)
     found: list[Evaluation] = []
     for name in names:
-        with Predictor(job.model, job.dataset, job.device, sequence=name, batch=job.batch) as predictor:
+        options = {"sequence": name, "batch": job.batch, "target": target}
+        with Predictor(job.model, job.dataset, job.device, **options) as predictor:
             yield message(f"Device {predictor.why_device}." if not found else f"Judging '{name}'.")
             share = (len(found) / len(names), 1 / len(names))
             found.append((yield from _judge(predictor, job.period, None, known, share)))
@@ -122,7 +132,10 @@ def publish(
     values of a training.
     """
     yield from write_scores(evaluation.scores, run)
-    yield from write_score_maps(evaluation.maps, evaluation.card, evaluation.grid, evaluation.look, run)
+    if evaluation.gauges is not None:
+        yield from evaluation.gauges.write(run, evaluation.look)
+    else:
+        yield from write_score_maps(evaluation.maps, evaluation.card, evaluation.grid, evaluation.look, run)
     if with_report:
         report = report_of(evaluation, title or evaluation.card.title, asked, history)
         write_report(run.report_file, report)
@@ -169,12 +182,12 @@ def report_of(
         step_seconds=card.step_seconds,
         scores=scores,
         date=iso(evaluation.date),
-        predicted=evaluation.predicted,
-        observed=evaluation.observed,
+        predicted=None if evaluation.gauges else evaluation.predicted,
+        observed=None if evaluation.gauges else evaluation.observed,
         cell=evaluation.cell,
         dates=evaluation.dates,
         series=evaluation.series,
-        nse_map=evaluation.maps[0]["nse"],
+        nse_map=None if evaluation.gauges else evaluation.maps[0]["nse"],
         history=history,
         notes=evaluation.notes,
     )
@@ -194,7 +207,7 @@ def model_lines(card: ModelCard) -> list[tuple[str, str]]:
 
 
 def rain_of(
-    dataset: Dataset, card: ModelCard, dates: np.ndarray, cell: tuple[int, int]
+    dataset: Dataset, card: ModelCard, dates: np.ndarray, cell: Optional[tuple[int, int]]
 ) -> tuple[Optional[np.ndarray], Optional[np.ndarray]]:
     """Precipitation on ``dates``, mean of the basin and at ``cell``; None where it is not among the inputs."""
     name = next((v.name for v in card.inputs if v.quantity == "precipitation"), None)
@@ -207,7 +220,8 @@ def rain_of(
     inside = maps[:, dataset.mask]
     count = np.isfinite(inside).sum(axis=1)
     mean = np.nansum(inside, axis=1, dtype=np.float64) / np.maximum(count, 1)
-    return np.where(there & (count > 0), mean, np.nan), np.where(there, maps[:, cell[0], cell[1]], np.nan)
+    at_cell = None if cell is None else np.where(there, maps[:, cell[0], cell[1]], np.nan)
+    return np.where(there & (count > 0), mean, np.nan), at_cell
 
 
 def series_panels(
@@ -231,11 +245,6 @@ def look_of(card: ModelCard, minimum: float, maximum: float, delta_limit: float)
     return Look(label, display_units(card.target.units), kind.ramp, minimum, maximum, delta_limit, low, high)
 
 
-def relative(run: RunFolder, path: Path) -> str:
-    """Path below the run folder, with forward slashes."""
-    return path.relative_to(run.path).as_posix()
-
-
 def _judge(
     predictor: Predictor,
     period: PeriodConfig,
@@ -256,12 +265,11 @@ def _judge(
     for note in notes:
         yield message(note, "warning")
     reference = Reference.of(dataset, card, targets, known)
-    judges = [
-        Judge(reference, card.lead + lead, central_cell(data.mask, reference.observed)) for lead in range(card.leads)
-    ]
+    cell = central_cell(data.target_mask, reference.observed)
+    judges = [Judge(reference, card.lead + lead, cell, keep=bool(card.gauges)) for lead in range(card.leads)]
     values, deltas = (
-        RangeSampler(targets.shape[0] * data.mask.size * 2),
-        RangeSampler(targets.shape[0] * data.mask.size),
+        RangeSampler(targets.shape[0] * data.target_mask.size * 2),
+        RangeSampler(targets.shape[0] * data.target_mask.size),
     )
     done = 0
     for chunk, maps in predictor.predict(ends):
@@ -291,6 +299,10 @@ def _evaluation(
         )
     date = first.dates[chosen]
     _, maps = next(predictor.predict(ends[chosen : chosen + 1]))
+    gauges = None
+    if card.gauges:
+        gauges = GaugeSeries.judged(card, dataset, predictor.data.target_times(ends), judges)
+        rain = rain_of(dataset, card, np.array(first.dates, dtype="datetime64[s]"), None)[0]
     return Evaluation(
         scores=scores_document(judges, card, dataset),
         judges=judges,
@@ -303,8 +315,9 @@ def _evaluation(
         observed=first.reference.at(np.array([date]))[0],
         cell=first.cell,
         dates=np.array(first.dates, dtype="datetime64[s]"),
-        series=series_panels(first, dataset, card),
+        series=gauges.panels(rain) if gauges else series_panels(first, dataset, card),
         notes=notes,
+        gauges=gauges,
     )
 
 

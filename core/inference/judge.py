@@ -18,7 +18,7 @@ from ..contracts.training_job import PeriodConfig
 from ..data.splits import period_steps
 from ..data.store import Dataset
 from ..data.timeline import index_of
-from ..data.windows import check_is_map
+from ..data.windows import target_values
 from ..metrics.baselines import Climatology, Persistence, climatology, clock, persistence_distance
 from ..metrics.scores import Scores, plain, skill
 from .geotiff import iso
@@ -35,7 +35,9 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Reference:
-    """The observed target (T, H, W) of a dataset, NaN outside the mask, and its baselines."""
+    """The observed target (T, *frame) of a dataset, NaN outside the mask, and its baselines; gauges stand side by side
+    in a frame of one row.
+    """
 
     observed: np.ndarray
     times: np.ndarray
@@ -58,11 +60,10 @@ class Reference:
                 got=", ".join(dataset.variables),
                 remedy="Prepare a dataset that holds it, or predict without judging",
             )
-        check_is_map(dataset, card.target.name)
-        observed = dataset.observed(card.target.name)
-        observed[:, ~dataset.mask] = np.nan
+        observed = target_values(dataset, card, card.target)
         periods = periods_of(card, dataset)
-        mean = known.on(dataset.grid) if known is not None and dataset.sequence and "train" not in periods else None
+        apart = dataset.sequence and "train" not in periods and not card.gauges
+        mean = known.on(dataset.grid) if known is not None and apart else None
         if mean is None:
             steps, words = climatology_steps(dataset.times, periods, judged)
             mean = climatology(observed, dataset.times, steps, words=words, step_seconds=dataset.step_seconds)
@@ -115,15 +116,17 @@ def climatology_steps(
 class Judge:
     """Scores of one lead beside persistence and climatology, streaming.
 
-    ``lead_steps``: 0 predicts the last input step. ``cell`` (row, column) is the one whose series is kept.
+    ``lead_steps``: 0 predicts the last input step. ``cell`` (row, column) is the one whose series is kept. With
+    ``keep`` all predictions are kept, in ``kept``, for the few values of gauges.
     """
 
-    def __init__(self, reference: Reference, lead_steps: int, cell: tuple[int, int]) -> None:
+    def __init__(self, reference: Reference, lead_steps: int, cell: tuple[int, int], keep: bool = False) -> None:
         shape = reference.observed.shape[1:]
         self.reference, self.lead_steps, self.cell = reference, lead_steps, cell
         self.distance_steps = persistence_distance(lead_steps)
         self.model, self.persistence, self.climatology = Scores(shape), Scores(shape), Scores(shape)
         self.dates: list[np.datetime64] = []
+        self.keep, self.kept = keep, list[np.ndarray]()
         self.daily: dict[str, list[float]] = {
             n: [] for n in ("rmse", "share", "observed", "predicted", "observed_cell", "predicted_cell")
         }
@@ -136,6 +139,8 @@ class Judge:
         self.persistence.accumulate(persisted, observed)
         self.climatology.accumulate(self.reference.climatology.at(dates), observed)
         self.dates += list(dates)
+        if self.keep:
+            self.kept.append(predicted)
         for map_p, map_o in zip(predicted, observed):
             self._note(map_p, map_o)
         return observed
@@ -188,7 +193,7 @@ def scores_document(judges: list[Judge], card: ModelCard, dataset: Dataset) -> d
         "period": {"start": iso(dates[0]), "end": iso(dates[-1])},
         "steps": len(judges[0].dates),
         "step_seconds": dataset.step_seconds,
-        "cells": int(dataset.mask.sum()),
+        "gauges" if card.gauges else "cells": len(card.gauges) or int(dataset.mask.sum()),
         "inputs": describe_inputs(card),
         "note": NOTE,
         **judges[0].to_dict(),
@@ -204,6 +209,8 @@ def describe_inputs(card: ModelCard) -> str:
         text += f" ({format_step(card.warm_up * card.step_seconds)} of them warm-up)"
     if card.static:
         text += f"; static maps: {', '.join(v.label or v.name for v in card.static)}"
+    if card.ahead:
+        text += f"; known ahead: {', '.join(v.label or v.name for v in card.ahead)}"
     if card.season:
         text += "; the day of the year"
     knows = any(v.name == card.target.name for v in card.inputs)

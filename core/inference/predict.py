@@ -11,6 +11,7 @@ import numpy as np
 
 from ..contracts import PredictJob
 from ..contracts.events import Artifact, Event
+from ..contracts.model_card import read_card
 from ..contracts.run_folder import RunFolder
 from ..contracts.variables import quantity
 from .artifacts import (
@@ -23,13 +24,16 @@ from .artifacts import (
     lead_words,
     message,
     progress,
+    relative,
     sequential_range,
     symmetric_limit,
 )
-from .evaluate import look_of, model_lines, rain_of, relative, series_panels, write_score_maps, write_scores
+from .at_gauges import predict_gauges
+from .evaluate import look_of, model_lines, rain_of, series_panels, write_score_maps, write_scores
 from .figures import Look
 from .geotiff import SeriesWriter, check_space, iso, write_series
 from .judge import Judge, Reference, central_cell, scores_document
+from .part import part_of
 from .predictor import Predictor
 from .report import Report, write_report
 from .selection import choose_ends, outside_ranges, overlap_with_training
@@ -74,14 +78,18 @@ def predict(job: PredictJob, run: RunFolder) -> Iterator[Event]:
     Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit; :class:`RunError`
     where the disc is full.
     """
-    with Predictor(job.model, job.dataset, job.device, sequence=job.sequence, batch=job.batch) as predictor:
-        yield message(f"Device {predictor.why_device}.")
-        ends, why = choose_ends(predictor.data, predictor.card, predictor.dataset, job.period, need_target=False)
-        yield message(why)
-        asked = [("Predict with", job.model), ("On", job.dataset)]
-        asked += [("Sequence", predictor.dataset.sequence)] if predictor.dataset.sequence else []
-        known = MeanOfTraining(predictor.card, path=job.dataset)
-        yield from predict_series(predictor, ends, run, title=job.title, asked=asked, known=known)
+    card = read_card(job.model)
+    for target in range(len(card.targets)):
+        options = {"sequence": job.sequence, "batch": job.batch, "target": target}
+        with Predictor(job.model, job.dataset, job.device, **options) as predictor:
+            yield message(f"Device {predictor.why_device}.")
+            ends, why = choose_ends(predictor.data, predictor.card, predictor.dataset, job.period, need_target=False)
+            yield message(why)
+            asked = [("Predict with", job.model), ("On", job.dataset)]
+            asked += [("Sequence", predictor.dataset.sequence)] if predictor.dataset.sequence else []
+            known = MeanOfTraining(predictor.card, path=job.dataset)
+            part = part_of(run, card, target)
+            yield from predict_series(predictor, ends, part, title=job.title, asked=asked, known=known)
 
 
 def predict_series(
@@ -99,6 +107,8 @@ def predict_series(
 
     ``history``: METRIC values of a training, drawn as the loss curve. ``known``: the climatology of sequences.
     """
+    if predictor.card.gauges:
+        return (yield from predict_gauges(predictor, ends, run, title, asked, history))
     plan = _plan(predictor, run, ends, known)
     for note in plan.notes:
         yield message(note, "warning")

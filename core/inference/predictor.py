@@ -1,4 +1,6 @@
-"""A saved model and a dataset give maps. Symbols: n windows, L leads, H rows (north first), W columns."""
+"""A saved model and a dataset give maps or series. Symbols: n windows, L leads, H rows (north first), W columns, G
+gauges; ``frame`` is (H, W), or (1, G) for a model of gauges.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,13 @@ from ..training.loop import predict_batch
 from ..training.model_file import load_model
 
 TILE_PX = 256
+PASS_STEPS = 32  # dates of one pass through the record
 WHOLE_FRAME_CELLS = 512 * 512  # a frame of more cells is computed in tiles
 
 
 class Predictor:
-    """Predicts maps in the target's unit, NaN outside the basin mask of the dataset.
+    """Predicts maps in the target's unit, NaN outside the basin mask of the dataset; or series of gauges, side by side
+    in a frame of one row.
 
     Parameters
     ----------
@@ -34,6 +38,7 @@ class Predictor:
     device : "auto", "cpu", "cuda" or "mps".
     sequence : which sequence of the dataset, for a path of a file with several.
     batch : windows computed at once; frames above ``whole_frame_cells`` are computed one window at a time, in tiles.
+    target : which of the model's targets, 0 for the first; ``card`` then has that one as its target.
 
     Raises :class:`ModelFileError`, :class:`DataError` where model or dataset cannot be read or do not fit each other.
     """
@@ -48,6 +53,7 @@ class Predictor:
         batch: int = 8,
         tile_px: int = TILE_PX,
         whole_frame_cells: int = WHOLE_FRAME_CELLS,
+        target: int = 0,
     ) -> None:
         self.device, self.why_device = choose_device(device)
         if isinstance(model_path, tuple):
@@ -62,6 +68,8 @@ class Predictor:
                 self.dataset = stack.enter_context(Dataset.open(dataset_path, sequence))
             self.data: WindowData = build_window_data(self.dataset, self.card)
             self._open = stack.pop_all()
+        self._target = target
+        self.card = self.card.replace(target=self.card.targets[target])
         self._scaler = Scaler.from_dict(self.card.target.scaler)
         self._tiles = _tiles(self.data.mask.shape, tile_px, self._halo(), whole_frame_cells)
         self.batch = batch if len(self._tiles) == 1 else 1
@@ -72,9 +80,18 @@ class Predictor:
         return self.data.target_times(self.data.valid_ends())[:, 0]
 
     def predict(self, ends: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield ``(ends (n,), maps (n, L, H, W))`` batch by batch, for windows whose last input step is in ``ends``."""
+        """Yield ``(ends (n,), maps (n, L, *frame))`` batch by batch, for windows whose last input step is in ``ends``.
+
+        Where the card says so, consecutive ends are predicted in one pass through ``PASS_STEPS`` dates, which carries
+        the state on: a window that grows from the card's length.
+        """
+        ends = np.asarray(ends)
+        if self.card.run_through:
+            for chunk in _passes(ends):
+                yield chunk, self._maps(chunk[-1:], len(chunk))
+            return
         for start in range(0, len(ends), self.batch):
-            chunk = np.asarray(ends[start : start + self.batch])
+            chunk = ends[start : start + self.batch]
             yield chunk, self._maps(chunk)
 
     def close(self) -> None:
@@ -89,13 +106,17 @@ class Predictor:
 
     def _halo(self) -> Optional[int]:
         halo = getattr(self.module, "halo_px", None)
-        return None if halo is None else int(halo(self.card.window))
+        longest = self.card.window + (PASS_STEPS - 1 if self.card.run_through else 0)
+        return None if halo is None else int(halo(longest))
 
-    def _maps(self, ends: np.ndarray) -> np.ndarray:
-        maps = np.empty((len(ends), self.card.leads, *self.data.mask.shape), dtype=np.float32)
+    def _maps(self, ends: np.ndarray, steps: int = 1) -> np.ndarray:
+        """Maps of the windows that end at ``ends``; with ``steps`` > 1 of the last steps of the one window."""
+        if self.card.gauges:
+            return self._scaler.inverse(self._forward(self.data, ends, steps))
+        maps = np.empty((max(len(ends), steps), self.card.leads, *self.data.mask.shape), dtype=np.float32)
         for inner, outer in self._tiles:
             rows, columns = outer
-            part = self._forward(self.data if len(self._tiles) == 1 else _cut(self.data, rows, columns), ends)
+            part = self._forward(self.data if len(self._tiles) == 1 else _cut(self.data, rows, columns), ends, steps)
             top, left = inner[0].start - rows.start, inner[1].start - columns.start
             height, width = inner[0].stop - inner[0].start, inner[1].stop - inner[1].start
             maps[:, :, inner[0], inner[1]] = part[:, :, top : top + height, left : left + width]
@@ -103,11 +124,21 @@ class Predictor:
         maps[:, :, ~self.data.mask] = np.nan
         return maps
 
-    def _forward(self, data: WindowData, ends: np.ndarray) -> np.ndarray:
-        """Scaled maps (n, L, H, W) of one tile."""
+    def _forward(self, data: WindowData, ends: np.ndarray, steps: int) -> np.ndarray:
+        """Scaled predictions (n, L, *frame) of one tile."""
+        if steps > 1:
+            data = dataclasses.replace(data, window=data.window + steps - 1)
+        batch = dataclasses.replace(data.batch(ends), y=None)
         with torch.inference_mode():
-            y_hat = predict_batch(self.module, data.batch(ends), self.device, torch.float32)  # (n, 1, L, 1, H, W)
-        return y_hat[:, 0, :, 0].cpu().numpy()
+            y_hat = predict_batch(self.module, batch, self.device, torch.float32, steps)  # (n, steps, L, K, *frame)
+        return y_hat[:, :, :, self._target].flatten(0, 1).cpu().numpy()
+
+
+def _passes(ends: np.ndarray) -> Iterator[np.ndarray]:
+    """Runs of consecutive ends, of at most ``PASS_STEPS``."""
+    for run in np.split(ends, np.flatnonzero(np.diff(ends) != 1) + 1):
+        for start in range(0, len(run), PASS_STEPS):
+            yield run[start : start + PASS_STEPS]
 
 
 Tile = tuple[tuple[slice, slice], tuple[slice, slice]]
@@ -140,5 +171,6 @@ def _cut(data: WindowData, rows: slice, columns: slice) -> WindowData:
         observed=None if data.observed is None else data.observed[..., rows, columns],
         static=None if data.static is None else data.static[..., rows, columns],
         y=None,
+        ahead=None if data.ahead is None else data.ahead[..., rows, columns],
         mask=data.mask[rows, columns],
     )

@@ -166,7 +166,8 @@ def _series(report: Report) -> str:
     figure = series_figure(
         report.dates, report.series, label=look.label, units=look.units, step_seconds=report.step_seconds, marked=marked
     )
-    return f'<h2>Series</h2>{_picture(figure, "Series")}<p class="soft">The red line marks the date of the maps.</p>'
+    words = '<p class="soft">The red line marks the date of the maps.</p>' if report.date else ""
+    return f"<h2>Series</h2>{_picture(figure, 'Series')}{words}"
 
 
 def _beside(report: Report) -> str:

@@ -17,25 +17,12 @@ from ..contracts.run_folder import RunFolder
 from ..data.splits import Split
 from ..data.store import Dataset
 from .artifacts import message
+from .part import part_of
 from .predict import predict_series
 from .predictor import Predictor
 from .training_mean import MeanOfTraining
 
 CARD_KEYS = ("period", "steps", "lead_steps", "model", "persistence", "climatology", "skill", "dataset")
-
-
-class _Part(RunFolder):
-    """The part of a run that speaks of one of several datasets: its results and its report lie in a folder of their
-    own.
-    """
-
-    def __init__(self, run: RunFolder, folder: str) -> None:
-        super().__init__(run.path)
-        self.folder = folder
-
-    results = property(lambda self: self.path / "results" / self.folder)
-    report_file = property(lambda self: self.results / "report.html")
-    scores_file = property(lambda self: self.results / "scores.json")
 
 
 def results_of_training(
@@ -52,21 +39,26 @@ def results_of_training(
     """Predict and judge the test windows of ``split``; gives the scores for the model card.
 
     Where there is no test period the validation period is judged, and said so. ``folder``: below ``results``, for one
-    of several datasets. ``known``: the climatology of sequences.
+    of several datasets. ``known``: the climatology of sequences. Further targets are judged in folders of their own;
+    the scores are those of the first.
     """
-    part = _Part(run, folder) if folder else run
     ends, name = _judged(split)
     if name != "test":
         yield message(
             f"There is no test period: the {name} period is judged in its place, which flatters the model.", "warning"
         )
-    with Predictor((module, card), dataset) as predictor:
-        title = card.title if not folder else f"{card.title}: {dataset.name}"
-        asked = [("Trained on", _names(card.datasets))]
-        scores = yield from predict_series(
-            predictor, ends, part, title=title, asked=asked, history=history, known=known
-        )
-    return {key: scores[key] for key in CARD_KEYS} if scores else {}
+    title = card.title if not folder else f"{card.title}: {dataset.name}"
+    asked = [("Trained on", _names(card.datasets))]
+    found = []
+    for target in range(len(card.targets)):
+        part = part_of(run, card, target, folder)
+        mean = known if target == 0 else None
+        with Predictor((module, card), dataset, target=target) as predictor:
+            scores = yield from predict_series(
+                predictor, ends, part, title=title, asked=asked, history=history, known=mean
+            )
+        found.append(scores)
+    return {key: found[0][key] for key in CARD_KEYS} if found[0] else {}
 
 
 def write_mean_scores(scores: Sequence[dict[str, Any]], run: RunFolder) -> None:

@@ -18,6 +18,8 @@ G gauges, H rows (north first), W columns.
 
 - ``mask`` (1 or B, 1, H, W), 1 inside the basin, where ``uses_mask``.
 - ``ahead`` (B, L, A, H, W), inputs that are known ahead, such as a weather forecast, where ``uses_ahead``.
+- ``time_of_year`` (B, L), the share of the year that has passed at the predicted date (0 at the begin of 1 January),
+  where ``uses_time_of_year``.
 - ``truth`` (B, L, K, H, W), the scaled target with NaN where missing, and ``sampling``, the share of leads (0 to 1) at
   which the decoder reads it instead of its own prediction, where ``uses_truth``; in training only.
 
@@ -63,6 +65,7 @@ class ForecastModel(nn.Module):
     uses_mask: bool = False
     uses_ahead: bool = False
     uses_truth: bool = False
+    uses_time_of_year: bool = False
     several_steps: bool = True
 
     def __init__(

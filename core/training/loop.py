@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -49,10 +50,16 @@ class _Work:
     precision: torch.dtype
     warm_up: int
     begin: float
+    clock: Callable[[], float]
 
-    def predict(self, batch: Batch, last_steps: int = 1) -> torch.Tensor:
-        """Scaled prediction (B, N, L, 1, H, W) on the device."""
-        return predict_batch(self.module, batch, self.device, self.precision, last_steps, self.warm_up)
+    @property
+    def seconds(self) -> float:
+        """Since the begin, by the clock."""
+        return self.clock() - self.begin
+
+    def predict(self, batch: Batch, last_steps: int = 1, sampling: float = 0.0) -> torch.Tensor:
+        """Scaled prediction (B, N, L, K, *frame) on the device."""
+        return predict_batch(self.module, batch, self.device, self.precision, last_steps, self.warm_up, sampling)
 
     def to_device(self, array: np.ndarray) -> torch.Tensor:
         """A tensor of ``array`` on the device."""
@@ -65,10 +72,12 @@ def fit(
     config: TrainingConfig,
     checkpoints: Path,
     warm_up: int = 0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Event]:
     """Train ``module`` in place; at the end it holds the weights of the best epoch by validation loss.
 
-    ``warm_up``: first steps of each window through which no gradient goes. Yields METRIC after each epoch (``epoch,
+    ``warm_up``: first steps of each window through which no gradient goes. ``clock`` gives the seconds that the time
+    limit and the schedule count (``time.process_time`` for processor time). Yields METRIC after each epoch (``epoch,
     train_loss, validation_loss, validation_nse, best_epoch, learning_rate, seconds``) and PROGRESS after each batch.
     Losses are in units of the scaled target. An existing ``checkpoints/last`` is continued: every
     epoch draws its order and dropout from seed and epoch, so a resumed training equals an uninterrupted one.
@@ -87,7 +96,7 @@ def fit(
     else:
         _learn_links(module, sets)
         save_checkpoint(best, module, optimizer, vars(course))
-    work = _Work(module, sets, config, device, precision, warm_up, time.monotonic())
+    work = _Work(module, sets, config, device, precision, warm_up, clock(), clock)
     while course.epoch < config.epochs and course.epoch - course.best_epoch < config.patience:
         losses = []
         for loss, share, text in _train_epoch(work, optimizer, course):
@@ -105,7 +114,7 @@ def fit(
                 "validation_nse": validation_nse,
                 "best_epoch": course.best_epoch,
                 "learning_rate": optimizer.param_groups[0]["lr"],
-                "seconds": round(time.monotonic() - work.begin, 1),
+                "seconds": round(work.seconds, 1),
             }
         )
         if course.best_epoch == course.epoch:
@@ -128,17 +137,35 @@ def _learn_links(module: nn.Module, sets: Sequence[TrainingSet]) -> None:
 
 
 def predict_batch(
-    module: nn.Module, batch: Batch, device: str, precision: torch.dtype, last_steps: int = 1, warm_up: int = 0
+    module: nn.Module,
+    batch: Batch,
+    device: str,
+    precision: torch.dtype,
+    last_steps: int = 1,
+    warm_up: int = 0,
+    sampling: float = 0.0,
 ) -> torch.Tensor:
-    """Scaled prediction (B, N, L, 1, H, W) in float32 for the last ``last_steps`` steps of each window."""
-    arrays = (batch.x, batch.static, batch.observed, batch.mask)
-    x, static, observed, mask = (
-        None if a is None else torch.from_numpy(np.require(a, requirements="CW")).to(device) for a in arrays
-    )
-    more = {"mask": mask} if getattr(module, "uses_mask", False) else {}
+    """Scaled prediction (B, N, L, K, *frame) in float32 for the last ``last_steps`` steps of each window.
+
+    ``sampling``: share of leads at which a decoder in training reads the truth.
+    """
+    x, static, observed = (_tensor(a, device) for a in (batch.x, batch.static, batch.observed))
+    more: dict[str, Any] = {
+        name: _tensor(getattr(batch, name), device)
+        for name in ("mask", "ahead", "time_of_year")
+        if getattr(module, f"uses_{name}", False)
+    }
+    if sampling > 0.0 and module.training and getattr(module, "uses_truth", False):
+        more.update(truth=_tensor(batch.y[:, -1], device), sampling=sampling)
     with torch.autocast(device_type=device.split(":")[0], dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
         result = module(x, static, observed, last_steps=last_steps, warm_up=warm_up, **more)
-    return (result["y_hat_steps"] if last_steps > 1 else result["y_hat"][:, None]).float()
+    found = (result["y_hat_steps"] if last_steps > 1 else result["y_hat"][:, None]).float()
+    # Gauges stand side by side in a frame of one row, so that what follows treats them as cells.
+    return found.unsqueeze(-2) if getattr(module, "gauges", 0) else found
+
+
+def _tensor(array: Optional[np.ndarray], device: str) -> Optional[torch.Tensor]:
+    return None if array is None else torch.from_numpy(np.require(array, requirements="CW")).to(device)
 
 
 def _train_epoch(work: _Work, optimizer: torch.optim.Optimizer, course: _Course) -> Iterator[tuple[float, float, str]]:
@@ -151,7 +178,8 @@ def _train_epoch(work: _Work, optimizer: torch.optim.Optimizer, course: _Course)
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(work, course.epoch + (number - 1) / len(batches))
         batch = sets[index].data.batch(ends, config.supervised_steps)
-        predicted = work.predict(batch, config.supervised_steps)
+        sampling = config.sampling * (1.0 - _fraction(work, course.epoch + (number - 1) / len(batches)))
+        predicted = work.predict(batch, config.supervised_steps, sampling)
         loss = masked_loss(config.loss, predicted, work.to_device(batch.y), work.to_device(sets[index].variance))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -191,7 +219,7 @@ def _batches(
 
 def _with_target(item: TrainingSet, ends: np.ndarray, supervised_steps: int = 1) -> np.ndarray:
     """Those windows whose targets hold at least one observation."""
-    count = np.concatenate([[0], np.cumsum(np.isfinite(item.data.y).any(axis=(1, 2)))])
+    count = np.concatenate([[0], np.cumsum(np.isfinite(item.data.y).any(axis=(1, 2, 3)))])
     first = np.clip(ends + item.data.lead - supervised_steps + 1, 0, None)
     last = ends + item.data.lead + item.data.leads - 1
     return ends[count[last + 1] > count[first]]
@@ -206,7 +234,7 @@ def _validate(work: _Work) -> Generator[Event, None, tuple[float, float]]:
         most = max(_FEWEST_VALIDATION_WINDOWS, len(item.split.train) // config.window_stride // 4)
         ends = ends[:: max(1, math.ceil(len(ends) / most))]
         steps = item.split.train_steps if item.split.train_steps.any() else item.split.validation_steps
-        mean = np.nanmean(item.data.y[steps])
+        mean = work.to_device(np.nanmean(item.data.y[steps], axis=(0, 2, 3)))[:, None, None]
         variance = work.to_device(item.variance)
         for start in range(0, len(ends), config.batch * 2):
             batch = item.data.batch(ends[start : start + config.batch * 2])
@@ -243,19 +271,19 @@ def _fraction(work: _Work, epoch: float) -> float:
     """Share of the training that is done at most: by epochs, or by the time limit where that comes sooner."""
     share = epoch / work.config.epochs
     if work.config.time_limit_minutes:
-        share = max(share, (time.monotonic() - work.begin) / 60.0 / work.config.time_limit_minutes)
+        share = max(share, work.seconds / 60.0 / work.config.time_limit_minutes)
     return min(share, 1.0)
 
 
 def _out_of_time(work: _Work) -> bool:
     limit = work.config.time_limit_minutes
-    return limit is not None and time.monotonic() - work.begin >= 60.0 * limit
+    return limit is not None and work.seconds >= 60.0 * limit
 
 
 def _write_live_maps(path: Path, work: _Work) -> None:
     """Scaled maps of one validation date, predicted and observed, so that a person sees them sharpen."""
     judging = _judging(work.sets)
-    if not judging:
+    if not judging or judging[0][0].data.gauges:
         return
     item, ends = judging[0]
     chosen = ends[len(ends) // 2 : len(ends) // 2 + 1]

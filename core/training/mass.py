@@ -7,7 +7,7 @@ from typing import Any
 from ..contracts.errors import ConfigError
 from ..contracts.models import family
 from ..contracts.training_job import TrainJob
-from ..contracts.units import normalise
+from ..contracts.units import convert, normalise
 from ..contracts.variables import quantity
 from ..data.scaling import Scaler
 from ..data.store import Dataset
@@ -33,17 +33,37 @@ def mass_plan(
     wanted = {"runoff": "mm/d", "evaporation": "mm/d", "storage": "mm"}.get(options.get("reads", "head"))
     if wanted:
         held = dataset.variables[job.target].units
-        if held != wanted:
+        if options["reads"] == "runoff" and dataset.variables[job.target].gauges and held != wanted:
+            scalers[job.target] = _discharge(job.target, dataset, held)
+        elif held != wanted:
             raise ConfigError(
                 f"'{job.target}' cannot be the {options['reads']} of a water balance",
                 expected=f"a target in {wanted}",
                 got=held,
                 remedy="Choose another target" + _other_readings(family_name, options["reads"]),
             )
-        scalers[job.target] = amount if wanted == "mm/d" else Scaler("none")
+        else:
+            scalers[job.target] = amount if wanted == "mm/d" else Scaler("none")
     if "step_days" in options:
         options = {**options, "step_days": dataset.step_seconds / 86400.0}
     return {**options, **places}, scalers
+
+
+def _discharge(name: str, dataset: Dataset, units: str) -> Scaler:
+    """From a discharge at the outlet to the runoff of the basin in mm a step, over the area inside the mask. Raises
+    :class:`ConfigError` where several gauges cannot all be the outlet, :class:`DataError` for other units.
+    """
+    if len(dataset.gauges or ()) > 1:
+        raise ConfigError(
+            f"'{name}' has {len(dataset.gauges)} gauges, and a water balance has one outlet",
+            expected="one gauge, with a mask of the basin above it",
+            remedy="Prepare the dataset with that gauge alone, or choose a family such as lstm or convlstm-gauge",
+        )
+    from ..data.terrain.cells import cell_sizes
+
+    area_km2 = float((dataset.mask.sum(axis=1) * cell_sizes(dataset.grid).area_km2).sum())
+    rate = convert(units, "mm/d", area_km2=area_km2)[0]
+    return Scaler("amount", width=86400.0 / dataset.step_seconds / rate)
 
 
 def _place(job: TrainJob, dataset: Dataset, family_name: str, at: int, kind: str) -> int:

@@ -19,7 +19,14 @@ from ..models import build_model
 def build_from_card(card: ModelCard) -> nn.Module:
     """An untrained module of the card's family, options and channels."""
     return build_model(
-        card.family, card.in_channels, 1, static_channels=card.static_channels, leads=card.leads, **card.options
+        card.family,
+        card.in_channels,
+        len(card.targets),
+        static_channels=card.static_channels,
+        leads=card.leads,
+        gauges=len(card.gauges),
+        ahead_channels=len(card.ahead),
+        **card.options,
     )
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from ..contracts.dates import format_step
 from ..contracts.errors import ConfigError, DataError
 from ..contracts.model_card import ModelCard, VariableCard
+from ..contracts.models import FAMILIES, resolve
 from ..contracts.models import family as model_family
-from ..contracts.models import resolve
 from ..contracts.training_job import SplitConfig, TrainJob
 from ..contracts.units import normalise
 from ..contracts.variables import quantity
@@ -112,6 +112,7 @@ def build_card(job: TrainJob, datasets: Sequence[Dataset], splits: Sequence[Spli
     _check_datasets(job, datasets)
     family_name, options = resolve(job.model.family, job.model.options)
     first = datasets[0]
+    gauges = _gauges(job, first, family_name)
     options, amounts = mass_plan(job, first, family_name, options)
     return ModelCard(
         title=job.title or f"{job.target} from {', '.join(job.inputs)}",
@@ -120,6 +121,10 @@ def build_card(job: TrainJob, datasets: Sequence[Dataset], splits: Sequence[Spli
         inputs=tuple(_variable_card(job, name, datasets, splits, amounts) for name in job.inputs),
         static=tuple(_variable_card(job, name, datasets, splits) for name in job.static),
         target=_variable_card(job, job.target, datasets, splits, amounts),
+        also=tuple(_variable_card(job, name, datasets, splits, amounts) for name in job.also),
+        ahead=tuple(_variable_card(job, name, datasets, splits) for name in job.ahead),
+        gauges=gauges,
+        run_through=job.run_through,
         season=job.season,
         window=job.window + warm_up,
         warm_up=warm_up,
@@ -152,10 +157,12 @@ def training_sets(datasets: Sequence[Dataset], splits: Sequence[Split], card: Mo
             continue
         data = build_window_data(dataset, card)
         values = data.y[split.train_steps if split.train_steps.any() else split.validation_steps]
-        if not np.isfinite(values).any():
+        for place, target in enumerate(card.targets):
+            if np.isfinite(values[:, place]).any():
+                continue
             period = "training" if split.train_steps.any() else "validation"
             raise DataError(
-                f"The target '{card.target.name}' of '{dataset.name}' has no value in the {period} period",
+                f"The target '{target.name}' of '{dataset.name}' has no value in the {period} period",
                 remedy=f"Choose another {period} period, or check the mask",
             )
         sets.append(TrainingSet(data, split, _cell_variance(values)))
@@ -175,7 +182,7 @@ def versions() -> dict[str, str]:
 
 
 def _cell_variance(values: np.ndarray) -> np.ndarray:
-    """Variance over time of each cell, float32 (H, W); 0 where there are no values (those cells have no loss)."""
+    """Variance over time of each cell or gauge, float32 (K, *frame); 0 where there are no values and so no loss."""
     count = np.isfinite(values).sum(axis=0)
     clean = np.nan_to_num(values.astype(np.float64))
     mean = clean.sum(axis=0) / np.maximum(count, 1)
@@ -221,22 +228,41 @@ def _training_values(name: str, datasets: Sequence[Dataset], splits: Sequence[Sp
             continue
         if dataset.variables[name].static:
             parts.append(dataset.static_map(name)[dataset.mask])
+        elif dataset.variables[name].gauges:
+            parts.append(dataset.observed(name)[split.train_steps].ravel())
         else:
             parts.append(dataset.observed(name)[split.train_steps][:, dataset.mask].ravel())
     return np.concatenate(parts)
 
 
+def _gauges(job: TrainJob, dataset: Dataset, family_name: str) -> tuple[str, ...]:
+    """Ids of the gauges that are predicted, empty for maps. ConfigError where the family gives only the other kind."""
+    series = [name for name in job.targets if dataset.variables[name].gauges]
+    wanted = "gauges" if series else "maps"
+    if wanted in model_family(family_name).gives:
+        return dataset.gauges.ids if series and dataset.gauges else ()
+    fitting = [item.name for item in FAMILIES if wanted in item.gives]
+    others = [info.name for info in dataset.variables.values() if not info.static and bool(info.gauges) != bool(series)]
+    what = "a series at gauges" if series else "a map"
+    raise ConfigError(
+        f"'{family_name}' cannot predict '{series[0] if series else job.target}', which is {what}",
+        expected=f"a family that predicts {wanted}: {', '.join(fitting)}",
+        remedy="Choose one of these" + (f", or another target: {', '.join(others)}" if others else ""),
+    )
+
+
 def _check_datasets(job: TrainJob, datasets: Sequence[Dataset]) -> None:
     first = datasets[0]
     for dataset in datasets:
-        for name in (*job.inputs, *job.static, job.target):
+        for name in (*job.inputs, *job.static, *job.targets, *job.ahead):
             if name not in dataset.variables:
                 raise DataError(
                     f"The dataset '{dataset.name}' has no variable '{name}'",
                     expected=f"one of {', '.join(dataset.variables)}",
                     remedy="Choose among these, or prepare the dataset again",
                 )
-            check_is_map(dataset, name)
+            if name not in job.targets:
+                check_is_map(dataset, name)
             held = dataset.variables[name]
             if held.static != (name in job.static):
                 raise ConfigError(
@@ -255,7 +281,7 @@ def _check_datasets(job: TrainJob, datasets: Sequence[Dataset]) -> None:
                 got=f"{format_step(first.step_seconds)} and {format_step(dataset.step_seconds)}",
                 remedy="Prepare both with the same step",
             )
-    unknown = sorted(set(job.scalers) - {*job.inputs, *job.static, job.target})
+    unknown = sorted(set(job.scalers) - {*job.inputs, *job.static, *job.targets, *job.ahead})
     if unknown:
         raise ConfigError(f"A scaler is given for '{unknown[0]}', which the model does not use", remedy="Remove it")
 

@@ -18,7 +18,7 @@ from ..data.splits import Split
 from ..data.store import Dataset, open_datasets
 from ..inference.trained import results_of_training, write_mean_scores
 from ..inference.training_mean import MeanOfTraining
-from ..training.loop import fit
+from ..training.fitting import fit_module
 from ..training.model_file import build_from_card, load_model, save_model
 from ..training.setup import (
     TrainingSet,
@@ -137,7 +137,9 @@ def _train_and_judge(module: nn.Module, ready: Ready, config: TrainingConfig, ru
         {"level": "info", "text": f"{count:,} parameters, {windows:,} training windows. {ready.note}".strip()},
     )
     history = []
-    for event in _scaled(fit(module, ready.sets, config, run.checkpoints, ready.card.warm_up), 0.0, _TRAINING_SHARE):
+    for event in _scaled(
+        fit_module(module, ready.sets, config, run.checkpoints, ready.card.warm_up), 0.0, _TRAINING_SHARE
+    ):
         if event.kind is EventKind.METRIC:
             history.append(event.values)
         yield event

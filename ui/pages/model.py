@@ -200,8 +200,7 @@ class ModelPage(Page):
         self.family = narrow(QComboBox())
         self.family.setObjectName("freshetModelFamily")
         for item in FAMILIES:
-            if item.trainable:
-                self.family.addItem(item.label, item.name)
+            self.family.addItem(item.label, item.name)
         self.about = QLabel()
         self.about.setObjectName("freshetModelAbout")
         self.about.setWordWrap(True)

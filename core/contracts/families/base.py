@@ -40,11 +40,12 @@ class Family:
     missing input, the basin mask, and inputs that are known ahead; ``mass_input`` that precipitation enters as an
     amount of water, unscaled. ``gives`` says what it predicts: "maps", "gauges" (one series a gauge) or both.
     ``any_grid`` is False where a trained model is bound to the size of its grid, ``one_cell`` True where it treats
-    every cell on its own, so that a map is many basins. ``least_window`` is the shortest window that it can read.
-    ``trainable`` is False for baselines without weights, ``differentiable`` False where no gradient leads to its
-    input. ``raw_inputs`` names further inputs that enter unscaled: the option with its place, and its quantity (a flux
-    enters as an amount of water a step). ``check`` raises ConfigError where options that are valid one by one
-    contradict each other.
+    every cell on its own, so that a map is many basins. ``least_window`` is the shortest window that it can read, or
+    ``window_option`` names the option that says so. ``learns`` is "gradient" (epoch by epoch), "at once" (fitted in one
+    pass) or "nothing"; ``differentiable`` is False where no gradient leads to its input, ``several_steps`` where it
+    predicts from the end of a window only. ``raw_inputs`` names further inputs that enter unscaled: the option with its
+    place, and its quantity (a flux enters as an amount of water a step). ``check`` raises ConfigError where options
+    that are valid one by one contradict each other.
     """
 
     name: str
@@ -64,10 +65,16 @@ class Family:
     any_grid: bool = True
     one_cell: bool = False
     least_window: int = 1
-    trainable: bool = True
+    window_option: str = ""
+    learns: str = "gradient"
     several_leads: bool = True
+    several_steps: bool = True
     differentiable: bool = True
     check: Optional[Callable[[dict[str, Any]], None]] = None
+
+    def shortest_window(self, options: dict[str, Any]) -> int:
+        """Steps that a window needs with these options, all of them given."""
+        return max(self.least_window, int(options.get(self.window_option, 1)))
 
     def complete(self, options: dict[str, Any]) -> dict[str, Any]:
         """All options: those given, checked, and the defaults of the others. Unknown ones are refused by name."""

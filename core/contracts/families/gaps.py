@@ -56,6 +56,7 @@ _CNN_BICONVLSTM = Family(
     paper="Gao, L., Zheng, Y., Wang, Y., Xia, J., Chen, X., Li, B., Luo, M., Guo, Y. (2021): Reconstruction of Missing "
     "Data in Weather Radar Image Sequences Using Deep Neuron Networks. Applied Sciences 11, 1491",
     doi="10.3390/app11041491",
+    several_steps=False,
     options=(
         Option(
             "cnn",

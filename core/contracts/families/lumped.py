@@ -284,7 +284,7 @@ _CNN = Family(
     paper="LeCun, Y., Bottou, L., Bengio, Y., Haffner, P. (1998): Gradient-based learning applied to document "
     "recognition. Proceedings of the IEEE 86, 2278-2324",
     doi="10.1109/5.726791",
-    least_window=4,
+    window_option="frames",
     options=(
         common.whole(
             "frames", 4, "Maps side by side", "How many of the last maps are read; the window must be as long.", 1, 400

@@ -65,7 +65,7 @@ _CUBIC = Family(
     "to map for shapes. Good for moving patterns; the window must hold as many maps.",
     paper="Fan, H., Zhu, L., Yang, Y. (2019): Cubic LSTMs for Video Prediction. AAAI 33",
     doi="10.1609/aaai.v33i01.33018263",
-    least_window=3,
+    window_option="frames",
     options=(
         common.whole("channels", 16, "Channels", "Number of state channels of every unit.", 1, 1024, unit="channels"),
         common.whole("layers", 2, "Layers", "Number of units above each other.", 1, 8),

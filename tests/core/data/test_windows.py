@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from toy import write_toy_dataset  # noqa: E402
 
-from freshet.core.contracts import DataError, TrainJob  # noqa: E402
+from freshet.core.contracts import ConfigError, DataError, TrainJob  # noqa: E402
 from freshet.core.contracts.steps import MONTH  # noqa: E402
 from freshet.core.data.scaling import Scaler  # noqa: E402
 from freshet.core.data.store import Dataset, Gauges, VariableInfo, write_dataset  # noqa: E402
@@ -199,5 +199,7 @@ def test_series_at_gauges_are_no_maps_to_a_model(tmp_path):
         filled=None,
         gauges=Gauges.on(grid, ["a", "b"], [np.nan, np.nan], [np.nan, np.nan]),
     )
-    with pytest.raises(DataError, match="'store' of 'Flags' is a series at 2 gauges, not a map"):
+    with pytest.raises(ConfigError, match="'convlstm' cannot predict 'store', which is a series at gauges"):
         sets_of(job_of(path, inputs=["rain"], static=[]))
+    with pytest.raises(DataError, match="'store' of 'Flags' is a series at 2 gauges, not a map"):
+        sets_of(job_of(path, inputs=["rain", "store"], lead=1, static=[], model={"family": "lstm"}))

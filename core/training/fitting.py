@@ -1,0 +1,37 @@
+"""How a module learns: epoch by epoch by gradients, or at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from ..contracts.events import Event
+from ..contracts.training_job import TrainingConfig
+from .loop import fit
+from .setup import TrainingSet
+
+
+def needs_epochs(module: nn.Module) -> bool:
+    """Whether a module is trained by gradients and not at once."""
+    learns = any(parameter.requires_grad for parameter in module.parameters())
+    return learns and not getattr(module, "learns_at_once", False)
+
+
+def fit_module(
+    module: nn.Module,
+    sets: Sequence[TrainingSet],
+    config: TrainingConfig,
+    checkpoints: Path,
+    warm_up: int = 0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Event]:
+    """Train ``module`` in place, in the way of its family; the events of :func:`core.training.loop.fit`."""
+    if needs_epochs(module):
+        yield from fit(module, sets, config, checkpoints, warm_up, clock)
+        return
+    from .at_once import fit_at_once
+
+    yield from fit_at_once(module, sets, config, checkpoints, warm_up)
