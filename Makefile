@@ -1,7 +1,7 @@
 # Freshet. `make help` lists the targets; PYTHON=... names the interpreter from which .venv is made.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: pictures help setup test demo bench lint package clean
+.PHONY: pictures real uses help setup test demo bench lint package clean
 
 ENGINE := .venv/bin/python
 
@@ -26,6 +26,13 @@ demo: setup ## from a generated basin to predicted, delta and attribution maps i
 
 bench: setup ## measure the numbers that the project promises
 	@$(ENGINE) scripts/bench.py
+
+real: setup ## compare every family on real data (hours): DATA=folder of the packs
+	@$(ENGINE) scripts/real_table.py "$(DATA)" build/real
+	@$(ENGINE) scripts/real_table.py "$(DATA)" build/real --page
+
+uses: setup ## the worked examples of docs/uses.md: merge, correct, downscale, fill gaps, nowcast
+	@$(ENGINE) scripts/uses.py
 
 pictures: ## make the pictures of README and help from build/demo and build/gui
 	@$(ENGINE) scripts/pictures.py

@@ -87,6 +87,26 @@ def series_at(
     return (list(dates), list(values)) if len(dates) == len(values) else ([], [])
 
 
+def gauge_ids(path: str, sequence: str = "") -> tuple[str, ...]:
+    """Names of the gauges of a dataset, of several sequences those of ``sequence`` (empty: the first); empty without
+    gauges. DataError where the file cannot be read.
+    """
+    return _gauge_ids(path, sequence, _stamp(path))
+
+
+@lru_cache(maxsize=32)
+def _gauge_ids(path: str, sequence: str, stamp: float) -> tuple[str, ...]:
+    group = _group(path, sequence, stamp)
+    with quiet_gdal():
+        source = gdal.OpenEx(path, gdal.OF_MULTIDIM_RASTER | gdal.OF_READONLY)
+        root = source.GetRootGroup() if source is not None else None
+        part = root.OpenGroup(group) if root is not None and group else root
+        if part is None:
+            raise DataError("The dataset cannot be read", got=path, remedy="Prepare it anew, or choose another file")
+        names = part.OpenMDArray("gauge_id") if "gauge_id" in part.GetMDArrayNames() else None
+        return tuple(str(name) for name in names.Read()) if names is not None else ()
+
+
 def _band(source: gdal.Dataset, number: int) -> np.ndarray:
     band = source.GetRasterBand(number)
     with quiet_gdal():

@@ -85,7 +85,7 @@ class DatasetSummary:
                 return item
         raise DataError(
             f"The dataset '{self.name}' has no variable '{name}'",
-            expected=", ".join(self.names()),
+            expected=", ".join(item.name for item in self.variables),
             remedy="Choose one of these",
         )
 
@@ -127,6 +127,11 @@ def check_length(summary: DatasetSummary, window: int) -> None:
             got=f"{summary.longest} steps",
             remedy="Use a longer dataset, or a model with a shorter window",
         )
+
+
+def sequence_of(summary: DatasetSummary, sequence: str) -> DatasetSummary:
+    """The part of a dataset that is the ``sequence``; the whole where it has none of this name."""
+    return next((part for part in summary.parts if part.sequence == sequence), summary)
 
 
 class Datasets(QObject):

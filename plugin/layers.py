@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -18,27 +19,28 @@ from qgis.core import (
 )
 
 from ..core.contracts import Artifact, DataError, RunFolder
+from .gauge_results import make_gauge_layer
 from .styling import style_raster
 from .temporal import TemporalBands, layer_dates, set_temporal
 
-RASTER_KINDS = ("predicted", "observed", "delta", "score-map", "attribution")
+RASTER_KINDS = ("predicted", "filled", "observed", "delta", "score-map", "attribution")
 RUN_PROPERTY, KIND_PROPERTY, NOTE_PROPERTY = "freshet/run", "freshet/kind", "freshet/note"
 
 
 def add_run_results(
     run: RunFolder, project: Optional[QgsProject] = None, iface: Any = None, temporal: Optional[TemporalBands] = None
 ) -> QgsLayerTreeGroup:
-    """Add the maps of a run as one group on top, titled by the run; a group that the run already has is replaced.
+    """Add the maps and gauges of a run as one group on top, titled by the run; a group that the run already has is
+    replaced.
 
-    ``temporal`` plays the period of the maps from its first frame. Main thread only. DataError where the run has no
-    maps.
+    ``temporal`` plays the period of the results from its first frame. Main thread only. DataError where the run has
+    nothing for the map.
     """
     project = project or QgsProject.instance()
-    pairs = [(item, make_layer(run.resolve(item), item, run)) for item in run.artifacts() if item.kind in RASTER_KINDS]
+    artifacts = run.artifacts()
+    pairs = [(item, _layer(run, item)) for item in artifacts if item.kind in (*RASTER_KINDS, "gauges")]
     if not pairs:
-        raise DataError(
-            "This run has no maps", got=str(run.path), remedy="Choose a run of predict, evaluate, compare or explain"
-        )
+        raise _nothing_to_show(run, artifacts)
     root = project.layerTreeRoot()
     _remove_group(root, run, project)
     group = root.insertGroup(0, str(run.header().get("title") or run.path.name))
@@ -51,9 +53,31 @@ def add_run_results(
         node.setExpanded(number < 3)
         # Opaque maps hide each other: only the topmost is switched on.
         node.setItemVisibilityChecked(number == 0)
-    _play(temporal, [layer for _, layer in pairs])
+    series = [(list(item.dates), item.step_seconds) for item in artifacts if item.kind == "series"]
+    _play(temporal, [layer for _, layer in pairs], series)
     _look_at(pairs[0][1], project, iface, first_in_project)
     return group
+
+
+def _layer(run: RunFolder, artifact: Artifact) -> QgsMapLayer:
+    if artifact.kind != "gauges":
+        return make_layer(run.resolve(artifact), artifact, run)
+    layer = make_gauge_layer(run, artifact)
+    layer.setCustomProperty(KIND_PROPERTY, artifact.kind)
+    layer.setCustomProperty(RUN_PROPERTY, str(run.path))
+    return layer
+
+
+def _nothing_to_show(run: RunFolder, artifacts: list[Artifact]) -> DataError:
+    if any(item.kind == "series" for item in artifacts):
+        return DataError(
+            "The gauges of this run have no place on the map",
+            got=str(run.path),
+            remedy="Look at their series on the page Maps, or prepare the dataset with the places of its gauges",
+        )
+    return DataError(
+        "This run has no maps", got=str(run.path), remedy="Choose a run of predict, evaluate, compare or explain"
+    )
 
 
 def make_layer(path: Union[str, Path], artifact: Artifact, run: Optional[RunFolder] = None) -> QgsRasterLayer:
@@ -79,13 +103,13 @@ def dress_layer(layer: QgsRasterLayer, artifact: Artifact, run: Optional[RunFold
         layer.setCustomProperty(RUN_PROPERTY, str(run.path))
 
 
-def _node(layer: QgsRasterLayer) -> QgsLayerTreeLayer:
+def _node(layer: QgsMapLayer) -> QgsLayerTreeLayer:
     """The layer's place in the tree, with the ramp alone, or its classes, in its legend.
 
     QGIS would put the name of the band above it, and leaves the name of the first date there while others are shown.
     """
     node = QgsLayerTreeLayer(layer)
-    if not isinstance(layer.renderer(), QgsSingleBandPseudoColorRenderer):
+    if not isinstance(layer, QgsRasterLayer) or not isinstance(layer.renderer(), QgsSingleBandPseudoColorRenderer):
         return node
     function = layer.renderer().shader().rasterShaderFunction()
     bar = function.legendSettings() is None or function.legendSettings().useContinuousLegend()
@@ -108,9 +132,9 @@ def _parent(group: QgsLayerTreeGroup, artifact: Artifact) -> QgsLayerTreeGroup:
     return group.findGroup(artifact.group) or group.addGroup(artifact.group)
 
 
-def _play(temporal: Optional[TemporalBands], layers: list[QgsRasterLayer]) -> None:
-    """Play the period of ``layers`` in their finest step."""
-    series = [layer_dates(layer) for layer in layers]
+def _play(temporal: Optional[TemporalBands], layers: list[QgsMapLayer], more: Sequence[tuple] = ()) -> None:
+    """Play the period of ``layers``, and of the dates and steps of ``more``, in their finest step."""
+    series = [*(layer_dates(layer) for layer in layers), *more]
     dated = [(dates, step) for dates, step in series if dates]
     if temporal is None or not dated:
         return
@@ -133,6 +157,9 @@ def _look_at(layer: QgsMapLayer, project: QgsProject, iface: Any, first: bool) -
     except QgsCsException:
         return
     if first or not canvas.extent().intersects(extent):
-        extent.scale(1.05)
+        if extent.isEmpty():  # a single gauge has no extent to show
+            extent.grow(0.05 if canvas.mapSettings().destinationCrs().isGeographic() else 5000.0)
+        # Points at the very edge would be cut, and their names.
+        extent.scale(1.05 if isinstance(layer, QgsRasterLayer) else 1.3)
         canvas.setExtent(extent)
         canvas.refresh()

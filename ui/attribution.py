@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any, Optional
 
-from ..core.contracts import RunFolder
+from ..core.contracts import FreshetError, RunFolder
 from ..core.contracts.dates import format_step
+from ..core.contracts.model_card import ModelCard, read_card
 from .text import number, percent, tr
 
 _LONGEST_LABEL = 20
+
+
+def readable_card(path: str) -> Optional[ModelCard]:
+    """What a saved model says of itself; None without one that can be read, which the engine tells of."""
+    try:
+        return read_card(path) if path else None
+    except FreshetError:
+        return None
 
 
 def read_attribution(run: RunFolder) -> Optional[dict[str, Any]]:

@@ -161,6 +161,7 @@ class LossChart(Chart):
 class Line:
     """One series: dates, values (NaN = missing), its words in the legend, and what it is (observed, predicted, ...).
     ``step_seconds`` is the distance of its dates (0: their usual one); where a date is missing the line is broken.
+    ``panel`` keeps it apart from other lines of its unit.
     """
 
     dates: list
@@ -169,6 +170,7 @@ class Line:
     kind: str = ""
     units: str = ""
     step_seconds: float = 0.0
+    panel: str = ""
 
 
 @dataclass
@@ -180,6 +182,13 @@ class SeriesData:
     cursor: Optional[datetime] = None
     rain: Optional[Line] = None
 
+    def panels(self) -> dict[tuple, list]:
+        """The lines of each panel, in the order of their first ones."""
+        groups: dict[tuple, list] = {}
+        for line in self.lines:
+            groups.setdefault((line.kind == "delta", line.units, line.panel), []).append(line)
+        return groups
+
 
 class SeriesChart(Chart):
     """Series of all layers at a cell: one panel a unit, one red cursor at the date of the map."""
@@ -187,11 +196,9 @@ class SeriesChart(Chart):
     def paint(self, figure: Any, data: SeriesData) -> None:
         """Draw each unit in a panel of its own; differences stand apart from what they are differences of."""
         kinds = [line.kind for line in data.lines]
-        groups: dict[tuple, list] = {}
-        for line in data.lines:
-            groups.setdefault((line.kind == "delta", line.units), []).append(line)
+        groups = data.panels()
         panels = figure.subplots(max(1, len(groups)), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, ((delta, units), lines) in zip(panels, groups.items()):
+        for axes, ((delta, units, _), lines) in zip(panels, groups.items()):
             _tidy(axes)
             for i, line in enumerate(lines):
                 dates, values = broken(line)

@@ -14,7 +14,10 @@ from ..plugin.runs import RunSummary
 from .text import format_step, tr
 
 _LOOKED_AT = 30
-_ALIKE = ("datasets", "inputs", "static", "season", "window", "warm_up", "lead", "leads", "split", "scalers")
+_ALIKE = (
+    "datasets", "target", "also", "inputs", "ahead", "static", "season", "window", "warm_up", "lead", "leads", "split",
+    "scalers",
+)  # fmt: skip
 _ALIKE_TRAINING = ("batch", "window_stride", "supervised_steps", "device", "precision", "threads")
 
 
@@ -90,12 +93,16 @@ def scaler_of(job: TrainJob, summaries: dict[str, DatasetSummary], name: str) ->
 
 
 def memory_bytes(job: TrainJob, summaries: dict[str, DatasetSummary]) -> float:
-    """Bytes of the scaled maps that a training keeps in memory: float32 inputs and target of every step."""
+    """Bytes of the scaled maps that a training keeps in memory: float32 inputs and targets of every step. Series at
+    gauges weigh nothing beside them.
+    """
+    first = summaries[job.datasets[0]]
+    targets = 0 if any(first.variable(name).gauges for name in job.targets) else len(job.targets)
     cells = [
         int(summaries[path].grid["columns"]) * int(summaries[path].grid["rows"]) * summaries[path].steps
         for path in job.datasets
     ]
-    return 4.0 * (len(job.inputs) + 1) * sum(cells)
+    return 4.0 * (len(job.inputs) + len(job.ahead) + targets) * sum(cells)
 
 
 def seconds_of_an_epoch(job: TrainJob, runs: list[RunSummary], known: dict[str, Any]) -> Optional[float]:

@@ -50,7 +50,7 @@ class FollowUp(QObject):
             for artifact in artifacts:
                 if verb == "prepare" and artifact.kind == "dataset":
                     self._choice.set_dataset(self._datasets.add(str(run.resolve(artifact))).path)
-            maps = any(artifact.kind in ("predicted", "observed", "delta") for artifact in artifacts)
+            maps = any(artifact.kind in ("predicted", "observed", "delta", "gauges") for artifact in artifacts)
             if verb in SHOWN and maps and self._settings().add_results:
                 add_run_results(run, QgsProject.instance(), self._iface, self._temporal)
         except FreshetError as error:

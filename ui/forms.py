@@ -17,7 +17,7 @@ from ..core.contracts.errors import ConfigError
 from ..core.contracts.models import Family
 from .numbers import NumberEdit, format_number, parse_number, range_text
 from .text import tr
-from .widgets import narrow
+from .widgets import Notice, narrow
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Form(QWidget):
         self.setObjectName(prefix)
         self._fields = [f for f in fields if part == "all" or f.rule.advanced == (part == "advanced")]
         self.editors: dict[str, QWidget] = {}
+        self._notices: dict[str, Notice] = {}
+        self._left_out: set[str] = set()
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -68,8 +70,13 @@ class Form(QWidget):
             self._add(layout, item, prefix)
 
     def values(self) -> dict[str, Any]:
-        """Name and value of every field; raises :class:`ConfigError` for the first that cannot be read."""
-        return {item.name: _read(self.editors[item.name], item) for item in self._fields}
+        """Name and value of every field, of rows that are left out the default; raises :class:`ConfigError` for the
+        first that cannot be read.
+        """
+        return {
+            item.name: item.default if item.name in self._left_out else _read(self.editors[item.name], item)
+            for item in self._fields
+        }
 
     def set_values(self, values: dict[str, Any]) -> None:
         """Show ``values``; names that the form does not have are ignored."""
@@ -80,6 +87,30 @@ class Form(QWidget):
     def reset(self) -> None:
         """Back to the defaults."""
         self.set_values({item.name: item.default for item in self._fields})
+
+    def show_row(self, name: str, shown: bool) -> None:
+        """Show the row of a field, or leave it out; what a person put in is kept."""
+        editor = self.editors[name]
+        editor.setVisible(shown)
+        self.layout().labelForField(editor).setVisible(shown)
+        (self._left_out.discard if shown else self._left_out.add)(name)
+        if not shown:
+            self.say(name, "")
+
+    def tell(self, field: str, sentence: str) -> None:
+        """Put a sentence below ``field`` where the form has it, and take all others away."""
+        for name in self.editors:
+            self.say(name, sentence if name == field else "")
+
+    def say(self, name: str, sentence: str) -> None:
+        """A sentence right below a field: what is wrong with it and what to do; empty takes it away."""
+        if name not in self._notices:
+            if not sentence:
+                return
+            self._notices[name] = Notice(f"{self.objectName()}_{name}_notice")
+            row, _ = self.layout().getWidgetPosition(self.editors[name])
+            self.layout().insertRow(row + 1, self._notices[name])
+        self._notices[name].say(sentence, "error")
 
     def _add(self, layout: QFormLayout, item: Field, prefix: str) -> None:
         editor = _make(item)

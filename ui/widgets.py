@@ -72,6 +72,22 @@ def row(*widgets: Any, stretch: bool = True) -> QHBoxLayout:
     return layout
 
 
+def refill(combo: QComboBox, entries: list, wanted: Any = None) -> None:
+    """Show ``entries`` (text, data) without a signal; what was chosen stays, else the one of key ``wanted``, else the
+    first. A key is the path of the data, or the data itself.
+    """
+    before = combo.currentData()
+    combo.blockSignals(True)
+    combo.clear()
+    for text, data in entries:
+        combo.addItem(text, data)
+    known, keys = [data for _, data in entries], [getattr(data, "path", data) for _, data in entries]
+    near = [keys.index(key) for key in (getattr(before, "path", before), wanted) if key in keys]
+    found = [known.index(before)] if before in known else near
+    combo.setCurrentIndex(found[0] if found else combo.currentIndex())
+    combo.blockSignals(False)
+
+
 class Notice(QLabel):
     """A sentence in the page: what is missing, what went wrong and what to do. Hidden while there is nothing to say."""
 

@@ -14,7 +14,7 @@ ROLES = ("input", "target", "static")
 DUPLICATES = ("refuse", "first", "last", "mean")
 UNREADABLE = ("refuse", "gap")
 FILLS = ("none", "linear", "space", "climatology")
-GRIDDINGS = ("", "idw", "kriging", "everywhere", "gauges")
+GRIDDINGS = ("", "idw", "kriging", "everywhere", "cell", "gauges")
 EDGES = ("", "open", "closed")
 TERRAIN_MAPS = (
     "elevation",
@@ -38,8 +38,9 @@ class PointsConfig(Config):
     gridding: str = setting(
         "",
         label="Gridding",
-        help="Inverse distance, kriging, one value everywhere, or a series at the gauges; empty: a target stays at its "
-        "gauges, an input with places takes inverse distance, one without is the same everywhere.",
+        help="Inverse distance, kriging, one value everywhere, in the cell of the gauge alone ('cell', missing "
+        "elsewhere), or a series at the gauges; empty: a target stays at its gauges, an input with places takes "
+        "inverse distance, one without is the same everywhere.",
         choices=GRIDDINGS,
     )
     stations: str = setting(

@@ -56,10 +56,10 @@ class Event:
 class Artifact(Config):
     """A finished file of a run and how it is shown. ``path`` is relative to the run folder (or absolute outside it).
 
-    ``kind``: dataset, model, predicted, observed, delta, score-map, attribution, scores, chart, report, table. For
-    rasters ``dates`` holds the start of each band's step (ISO), empty for a map without time; ``minimum``/``maximum``
-    is the one range of all bands; ``ramp`` a QGIS colour ramp name, ``stretch`` how it follows the values (linear, log,
-    sqrt; empty is linear); ``title`` the legend title with the unit.
+    ``kind``: dataset, model, predicted, filled, observed, delta, score-map, attribution, scores, chart, report, table.
+    For rasters ``dates`` holds the start of each band's step (ISO), empty for a map without time;
+    ``minimum``/``maximum`` is the one range of all bands; ``ramp`` a QGIS colour ramp name, ``stretch`` how it follows
+    the values (linear, log, sqrt; empty is linear); ``title`` the legend title with the unit.
     """
 
     kind: str = setting(label="Kind", help="What the file is.")

@@ -66,6 +66,11 @@ class ModelCard(Config):
     run_through: bool = setting(
         False, label="Run through", help="Whether one pass over the dates carries the memory on, in place of windows."
     )
+    hidden_share: float = setting(
+        0.0, label="Hidden share", help="Of what was observed, hidden to be filled; 0 for a model that fills nothing."
+    )
+    hiding: str = setting("blocks", label="What was hidden", help="blocks, cells or frames.")
+    use: str = setting("", label="What for", help="The use that it was trained for, if one was named.")
     step_seconds: float = setting(86400.0, label="Step", help="Length of a step.", unit="s")
     cell_size: tuple[float, float] = setting(
         (1.0, 1.0), label="Cell size", help="Of the first training grid, in units of its CRS."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Optional, get_origin
 
 from .errors import ConfigError
-from .families import attention, conserving, gaps, gauges, geometry, lumped, recurrent, spatiotemporal
+from .families import attention, conserving, gaps, gauges, geometry, lumped, recurrent, simple, spatiotemporal
 from .families.base import Family, Option, Preset
 
 __all__ = ["FAMILIES", "Family", "Option", "Preset", "family", "model_names", "resolve"]
@@ -23,6 +23,7 @@ FAMILIES: tuple[Family, ...] = (
     *gauges.FAMILIES,
     *lumped.FAMILIES,
     *conserving.FAMILIES,
+    *simple.FAMILIES,
 )
 
 

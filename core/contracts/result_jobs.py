@@ -62,6 +62,13 @@ class EvaluateJob(_ModelOnDataset):
     sequence all test sequences of the model are judged together.
     """
 
+    against: str = setting(
+        "",
+        label="Judge by",
+        help="Another variable of the dataset to judge the target's predictions by, such as gauges that were kept "
+        "apart; empty is the target itself.",
+    )
+
 
 @dataclass(frozen=True)
 class ExplainJob(Config):

@@ -10,11 +10,13 @@ from .dataset_job import check_dates
 from .errors import ConfigError
 from .models import resolve
 from .training_checks import check_train_job
+from .uses import USE_NAMES, with_use
 from .variables import SCALERS
 
 LOSSES = ("mse", "mae", "nse")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
+HIDINGS = ("blocks", "cells", "frames")
 
 
 @dataclass(frozen=True)
@@ -208,9 +210,10 @@ class TrainJob(Config):
     lead: int = setting(
         0,
         label="Steps ahead",
-        help="0 predicts the last step of the window, 1 the step after it.",
+        help="0 predicts the last step of the window, 1 the step after it; -3 the third before it, with which gaps are "
+        "filled that later maps know of too.",
         unit="steps",
-        minimum=0,
+        minimum=-10000,
         maximum=10000,
     )
     leads: int = setting(
@@ -240,6 +243,23 @@ class TrainJob(Config):
         "faster by the length of the window, and with a longer memory than in training.",
         advanced=True,
     )
+    hidden_share: float = setting(
+        0.0,
+        label="Hidden share",
+        help="For filling gaps: share of what was observed on the predicted step that is hidden from the model, which "
+        "has to fill it and is judged there alone. 0 makes an ordinary model.",
+        minimum=0.0,
+        maximum=0.95,
+        advanced=True,
+    )
+    hiding: str = setting(
+        "blocks",
+        label="What is hidden",
+        help="'blocks': patches, as under clouds; 'cells': single cells; 'frames': the whole predicted map, and the "
+        "share of the other maps of the window.",
+        choices=HIDINGS,
+        advanced=True,
+    )
     split: SplitConfig = setting(SplitConfig, label="Periods", help="Training, validation and test period.")
     scalers: dict[str, str] = setting(
         {}, label="Scalers", help="Scaler of a variable, if not the catalogue's.", choices=SCALERS
@@ -247,6 +267,18 @@ class TrainJob(Config):
     model: ModelConfig = setting(ModelConfig, label="Model", help="Family and options.")
     training: TrainingConfig = setting(TrainingConfig, label="Training", help="How to train.")
     title: str = setting("", label="Title", help="A name for the run.")
+    use: str = setting(
+        "",
+        label="What for",
+        help="A use, such as filling gaps, whose settings stand in for what is not given, or is left at its default in "
+        "a form; 'freshet uses' explains them.",
+        choices=("", *USE_NAMES),
+    )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainJob:
+        """As every configuration; what a ``use`` sets stands in for the keys that are not given."""
+        return super().from_dict(with_use(values))
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -290,6 +322,13 @@ class TuneJob(Config):
     )
     seed: int = setting(1, label="Seed", help="Seed of the search.", minimum=0, maximum=2**31 - 1)
     title: str = setting("", label="Title", help="A name for the run.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TuneJob:
+        """As every configuration; a training may name a ``use``."""
+        if isinstance(values, dict) and "train" in values:
+            values = {**values, "train": with_use(values["train"])}
+        return super().from_dict(values)
 
     def check(self) -> None:
         """There is something to search."""

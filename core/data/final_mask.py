@@ -13,6 +13,8 @@ from ..contracts.grid import Grid
 from .mask import read_mask
 from .parts import Bits
 
+SPOTS = "spots"  # the role of what is known in the cells of a few gauges only, and says nothing of where the others are
+
 
 def given_mask(
     job: PrepareJob, grid: Grid, notes: list[str], basin: Optional[np.ndarray] = None
@@ -34,8 +36,8 @@ def given_mask(
 def final_mask(given: Optional[np.ndarray], grid: Grid, ever: Sequence[tuple[str, str, Bits]]) -> np.ndarray:
     """The given mask, else the cells where a target is ever present, else those where every input is.
 
-    ``ever`` (name, role, where it is ever present) are the maps that vary in time. Raises :class:`DataError` where one
-    of them has no value inside, or nothing is shared.
+    ``ever`` (name, role, where it is ever present) are the maps that vary in time; those of role SPOTS decide nothing.
+    Raises :class:`DataError` where one of them has no value inside, or nothing is shared.
     """
     if given is not None:
         bare = [name for name, _, present in ever if not (present.mask() & given).any()]
@@ -46,6 +48,7 @@ def final_mask(given: Optional[np.ndarray], grid: Grid, ever: Sequence[tuple[str
                 remedy="Check the mask and its CRS",
             )
         return given
+    ever = [item for item in ever if item[1] != SPOTS]
     targets = [present for _, role, present in ever if role == "target"]
     mask = np.zeros(grid.shape, dtype=bool) if targets else np.ones(grid.shape, dtype=bool)
     for present in targets:

@@ -1,4 +1,4 @@
-"""Gauges onto a grid: inverse distance, ordinary kriging, or the mean of all gauges everywhere."""
+"""Gauges onto a grid: inverse distance, ordinary kriging, the mean of all gauges everywhere, or each in its cell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from .gauge_places import GaugePlaces, cells_of
 from .kriging import FEWEST, System, Variogram, fit_variogram, right_side
 from .sources.stations import Stations
 
-METHODS = ("idw", "kriging", "everywhere")
+METHODS = ("idw", "kriging", "everywhere", "cell")
+IN_CELLS = "in the cells of the gauges"
 NEIGHBOURS = 12
 _POWER = 2.0
 _CANDIDATES = 3 * NEIGHBOURS
@@ -35,6 +36,7 @@ class PointGridder:
         - ``kriging``: ordinary kriging of all gauges that have a value, see :mod:`.kriging`; steps with fewer than four
           of them take inverse distance.
         - ``everywhere``: the mean of the gauges that have a value, in all cells.
+        - ``cell``: the mean of the gauges that lie in a cell; cells without a gauge are missing.
     variogram : Variogram, optional
         For kriging; without it the first values that come are taken for the whole record.
     minimum : float, optional
@@ -63,6 +65,7 @@ class PointGridder:
                 expected="a table or point layer with the place of each gauge",
                 remedy="Choose the stations, or one value everywhere",
             )
+        self._cells = cells_of(stations, grid)
         self._all_nearest: Optional[tuple[np.ndarray, np.ndarray]] = None
         self._all_right: Optional[np.ndarray] = None
 
@@ -71,6 +74,8 @@ class PointGridder:
         first, last = rows or (0, self.grid.rows)
         if self.method == "everywhere":
             return _everywhere(values, (last - first, self.grid.columns))
+        if self.method == "cell":
+            return self._in_cells(values, first, last)
         out = np.full((len(values), (last - first) * self.grid.columns), np.nan, dtype=np.float32)
         gathered = self.places.gather(values)
         near = np.arange(len(values))
@@ -78,6 +83,15 @@ class PointGridder:
             near = self._krige(gathered, first, last, out)
         if len(near):
             self._by_distance(gathered, near, first, last, out)
+        return out.reshape(len(values), last - first, self.grid.columns)
+
+    def _in_cells(self, values: np.ndarray, first: int, last: int) -> np.ndarray:
+        out = np.full((len(values), (last - first) * self.grid.columns), np.nan, dtype=np.float32)
+        rows, columns = self._cells
+        here = np.flatnonzero((rows >= first) & (rows < last))
+        cells = (rows[here] - first) * self.grid.columns + columns[here]
+        for cell in np.unique(cells):
+            out[:, cell] = _everywhere(values[:, here[cells == cell]], (1, 1))[:, 0, 0]
         return out.reshape(len(values), last - first, self.grid.columns)
 
     def variance(self, values: np.ndarray, rows: Optional[tuple[int, int]] = None) -> np.ndarray:
@@ -224,6 +238,17 @@ def gridder_for(source, grid: Grid, method: str = "") -> tuple[PointGridder, lis
         notes.append(
             f"'{name}': {len(places)} gauges onto the grid by inverse distance (power 2, the nearest {NEIGHBOURS})."
         )
+    elif gridder.method == "cell":
+        rows, columns = cells_of(stations, grid)
+        count = len({(row, column) for row, column in zip(rows, columns) if row >= 0})
+        if not count:
+            raise DataError(
+                f"'{name}': no gauge lies within the grid",
+                expected="gauges with places in its cells",
+                remedy="Check the places of the gauges and their CRS, or enlarge the grid",
+            )
+        notes.append(f"'{name}': {int((rows >= 0).sum())} gauges in their {count} cells; all others are missing.")
+        return gridder, notes, warnings  # gauges of one cell are averaged with intent
     elif gridder.method == "everywhere":
         notes.append(f"'{name}': the mean of {len(stations)} gauges is taken everywhere." if len(stations) > 1
                      else f"'{name}': its one series is taken everywhere.")  # fmt: skip

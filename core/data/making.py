@@ -31,7 +31,8 @@ from .blocks import (
 )
 from .clock import Clock, resolve_clock
 from .common_grid import one_cell
-from .final_mask import final_mask, given_mask
+from .final_mask import SPOTS, final_mask, given_mask
+from .gridding import IN_CELLS
 from .harmonise import resolve_grid
 from .measure import measure
 from .parts import VariableParts
@@ -89,7 +90,11 @@ class Maker:
             variables = yield from self._variables(sequence, streams, meter, stack)
         if self._terrain is not None:
             variables += yield from self._upstream(sequence, variables, meter.part(_FILLED, 1.0))
-        ever = [(v.info.name, v.info.role, v.ever) for v in variables if v.ever is not None and not v.info.static]
+        ever = [
+            (v.info.name, SPOTS if v.info.resampling == IN_CELLS else v.info.role, v.ever)
+            for v in variables
+            if v.ever is not None and not v.info.static
+        ]
         mask = final_mask(self._given, grid, ever)
         gauges, places = common_gauges([stream for stream in streams if isinstance(stream, SeriesStream)], grid)
         for variable in variables:

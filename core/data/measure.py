@@ -40,7 +40,7 @@ def measure(stream: Stream) -> Measured:
 
 def _gauges(stream: PointStream) -> Measured:
     gridder = stream.gridder
-    if len(gridder.places) < 2:
+    if len(gridder.places) < 2 or gridder.method == "cell":
         return Measured()
     report = leave_one_out(
         stream.source.stations, stream.series(), gridder.method, stream.grid.crs,

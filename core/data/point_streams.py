@@ -11,7 +11,7 @@ import numpy as np
 from ..contracts.grid import Grid
 from ..contracts.variables import Quantity, quantity
 from .clock import Clock
-from .gridding import gridder_for, placing_doubts
+from .gridding import IN_CELLS, gridder_for, placing_doubts
 from .parts import Block
 from .sources import Source
 from .streams import Stream
@@ -66,9 +66,11 @@ class PointStream(Stream):
 
     def _plan_place(self) -> None:
         self.gridder, notes, warnings = gridder_for(self.source, self.grid)
-        self.resampling = {"idw": "inverse distance", "everywhere": "one value everywhere"}.get(
-            self.gridder.method, self.gridder.method
-        )
+        self.resampling = {
+            "idw": "inverse distance",
+            "everywhere": "one value everywhere",
+            "cell": IN_CELLS,
+        }.get(self.gridder.method, self.gridder.method)
         if not self.variance:
             self.notes += notes
             self.warnings += warnings

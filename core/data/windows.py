@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Optional
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..contracts.errors import DataError
 from ..contracts.grid import Grid
 from ..contracts.model_card import ModelCard, VariableCard
 from ..contracts.units import normalise
+from .hiding import Hiding, nearest_source
 from .scaling import Scaler
 from .splits import window_ends
 from .store import Dataset
@@ -44,6 +46,7 @@ class WindowData:
     that never have one, ``observed`` bool (False also where a value was filled) or None, ``season (T, 2)`` or None,
     ``static (S, H, W)``, ``y (T, K, *frame)`` with NaN for missing, filled and outside the mask, or None, ``ahead
     (T, A, H, W)`` like ``x`` or None. ``frame`` is that of a target: (H, W), or (1, G) for ``gauges`` G > 0.
+    With ``hiding`` batches lack a share of what was observed, and their targets are that alone.
     """
 
     name: str
@@ -61,6 +64,7 @@ class WindowData:
     mask: np.ndarray
     ahead: Optional[np.ndarray] = None
     gauges: int = 0
+    hiding: Optional[Hiding] = None
 
     @property
     def target_mask(self) -> np.ndarray:
@@ -77,12 +81,20 @@ class WindowData:
         steps = self.lead + np.arange(self.leads)
         return shift(self.times[ends][:, None], steps[None, :], self.step_seconds)
 
-    def batch(self, ends: np.ndarray, supervised_steps: int = 1) -> Batch:
-        """Windows that end at ``ends``; targets of the last ``supervised_steps`` steps of each."""
+    def batch(self, ends: np.ndarray, supervised_steps: int = 1, seed: Optional[int] = None) -> Batch:
+        """Windows that end at ``ends``; targets of the last ``supervised_steps`` steps of each. ``seed`` of what is
+        hidden in training; without it that is fixed by the date.
+        """
         index = ends[:, None] + np.arange(1 - self.window, 1)[None, :]
         size, window = index.shape
         x = self.x[index]
         observed = None if self.observed is None else self.observed[index]
+        y = self._targets(ends, supervised_steps)
+        if self.hiding is not None:
+            hidden = self._hidden_steps(ends, seed)
+            self.hiding.apply(x, observed, hidden)
+            if y is not None:
+                y[~self._judged(ends, hidden)[:, None]] = np.nan
         if self.season is not None:
             rows, columns = self.mask.shape
             maps = np.broadcast_to(self.season[index][:, :, :, None, None], (size, window, 2, rows, columns))
@@ -92,8 +104,27 @@ class WindowData:
         static = None if self.static is None else np.broadcast_to(self.static[None], (size, *self.static.shape))
         mask = self.mask[None, None].astype(np.float32)
         ahead = None if self.ahead is None else self.ahead[self._target_steps(ends)]
-        y = self._targets(ends, supervised_steps)
         return Batch(x, observed, static, y, mask, ahead, time_of_year(self.target_times(ends)))
+
+    def hidden(self, ends: np.ndarray) -> Optional[np.ndarray]:
+        """bool (n, L, K, H, W): the observed targets that :meth:`batch` hides without a seed, by which a filling model
+        is judged; None for other models.
+        """
+        return None if self.hiding is None else self._judged(ends, self._hidden_steps(ends, None))
+
+    def at_use(self) -> WindowData:
+        """The same with everything that was observed given."""
+        return self if self.hiding is None else replace(self, hiding=self.hiding.at_use())
+
+    def _hidden_steps(self, ends: np.ndarray, seed: Optional[int]) -> np.ndarray:
+        index = ends[:, None] + np.arange(1 - self.window, 1)[None, :]
+        return self.hiding.draw(index, self._places(), self.target_times(ends)[:, 0], seed)
+
+    def _places(self) -> np.ndarray:
+        return self.window - 1 + self.lead + np.arange(self.leads)
+
+    def _judged(self, ends: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+        return self.hiding.targets(self._target_steps(ends), hidden[:, self._places()])
 
     def _target_steps(self, ends: np.ndarray) -> np.ndarray:
         return ends[:, None] + self.lead + np.arange(self.leads)[None, :]
@@ -115,11 +146,13 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
     Raises :class:`DataError` where a variable is missing, has another unit, or the step differs.
     """
     _check_fit(dataset, card)
-    x, observed = _dynamic_channels(dataset, card.inputs)
-    complete = bool(observed.all())
+    filling = {v.name for v in card.targets} if card.hidden_share else set()
+    x, observed = _dynamic_channels(dataset, card.inputs, filling)
+    complete = bool(observed.all()) and not filling
     static = None
     if card.static:
         static = np.concatenate([_static_channels(dataset.static_map(v.name), v) for v in card.static])
+    y = _targets(dataset, card)
     return WindowData(
         name=dataset.name,
         grid=dataset.grid,
@@ -132,16 +165,29 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
         observed=None if complete else observed,
         season=season_of(dataset.times) if card.season else None,
         static=static,
-        y=_targets(dataset, card),
+        y=y,
         mask=dataset.mask,
         ahead=_dynamic_channels(dataset, card.ahead)[0] if card.ahead else None,
         gauges=len(card.gauges),
+        hiding=_hiding(dataset, card, y) if filling else None,
     )
 
 
-def _dynamic_channels(dataset: Dataset, variables: tuple[VariableCard, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Scaled values (T, C, H, W) without NaN, and which of them were observed, bool."""
-    x = np.stack([_scaled(dataset.dynamic(v.name), v) for v in variables], axis=1)
+def _hiding(dataset: Dataset, card: ModelCard, y: np.ndarray) -> Hiding:
+    names = [v.name for v in card.inputs]
+    sources = [nearest_source(np.isfinite(dataset.observed(v.name)).any(axis=0)) for v in card.targets]
+    channels = tuple(names.index(v.name) for v in card.targets)
+    return Hiding(card.hidden_share, card.hiding, channels, np.isfinite(y), np.stack(sources))
+
+
+def _dynamic_channels(
+    dataset: Dataset, variables: tuple[VariableCard, ...], filling: Collection[str] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scaled values (T, C, H, W) without NaN, and which of them were observed, bool. Of the variables ``filling`` what
+    was filled before counts as missing: it may have been made of what is hidden.
+    """
+    read = [dataset.observed if v.name in filling else dataset.dynamic for v in variables]
+    x = np.stack([_scaled(values(v.name), v) for values, v in zip(read, variables)], axis=1)
     observed = np.isfinite(x)
     for channel, variable in enumerate(variables):
         x[:, channel] = continued(x[:, channel], observed[:, channel].any(axis=0))

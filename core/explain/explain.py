@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from ..contracts.dates import format_step, parse_date
-from ..contracts.errors import DataError, ModelFileError, RunError
+from ..contracts.errors import DataError, RunError
 from ..contracts.events import Artifact, Event
+from ..contracts.explain_checks import check_explainable
 from ..contracts.files import write_text
 from ..contracts.grid import Grid
 from ..contracts.model_card import ModelCard, read_card
-from ..contracts.models import family
 from ..contracts.result_jobs import ExplainJob
 from ..contracts.run_folder import RunFolder
 from ..data.scaling import Scaler
@@ -117,18 +117,7 @@ def find_end(times: np.ndarray, step_seconds: float, card: ModelCard, text: str)
 
 def _checked_card(path: str) -> ModelCard:
     card = read_card(path)
-    if not family(card.family).differentiable:
-        raise ModelFileError(
-            f"A model of the family '{card.family}' cannot be explained by integrated gradients",
-            expected="a model with gradients, such as a ConvLSTM",
-            remedy="Choose another model",
-        )
-    if card.gauges:
-        raise ModelFileError(
-            f"The model predicts {len(card.gauges)} gauges, and explanations are made for maps",
-            expected="a model that predicts maps",
-            remedy="Choose another model",
-        )
+    check_explainable(card)
     return card
 
 

@@ -82,8 +82,10 @@ def display_units(units: str) -> str:
 
 
 def lead_words(lead_steps: int, several: bool) -> str:
-    """ ", 2 steps ahead" where a model gives several leads, else nothing."""
-    return f", {lead_steps} step{'' if lead_steps == 1 else 's'} ahead" if several else ""
+    """ ", 2 steps ahead" where a model gives several leads, else nothing; one below 0 is a step of the window."""
+    word = "step" if abs(lead_steps) == 1 else "steps"
+    where = f"{-lead_steps} {word} before the end of the window" if lead_steps < 0 else f"{lead_steps} {word} ahead"
+    return f", {where}" if several else ""
 
 
 def sign_words(quantity: Quantity) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from ..contracts.files import write_text
 from ..contracts.grid import Grid
 from ..contracts.model_card import ModelCard, read_card
 from ..contracts.run_folder import RunFolder
+from ..contracts.units import normalise
 from ..contracts.variables import quantity
 from ..data.store import Dataset
 from .artifacts import (
@@ -93,11 +94,35 @@ def _evaluate_target(job: EvaluateJob, card: ModelCard, target: int, run: RunFol
         options = {"sequence": name, "batch": job.batch, "target": target}
         with Predictor(job.model, job.dataset, job.device, **options) as predictor:
             yield message(f"Device {predictor.why_device}." if not found else f"Judging '{name}'.")
+            if job.against and target == 0:
+                judge_by(predictor, job.against)
             share = (len(found) / len(names), 1 / len(names))
             found.append((yield from _judge(predictor, job.period, None, known, share)))
     asked = [("Judge", job.model), ("On", job.dataset)]
     asked += [("Sequences", ", ".join(names))] if any(names) else []
     yield from publish(pooled(found) if len(found) > 1 else found[0], run, title=job.title, asked=asked)
+
+
+def judge_by(predictor: Predictor, name: str) -> None:
+    """Judge the predictions of the target by another variable of the dataset, such as gauges kept apart. Raises
+    :class:`DataError` where it is not there, or not of the target's kind and unit.
+    """
+    card, variables = predictor.card, predictor.dataset.variables
+    goal = card.target
+    fitting = [
+        info.name
+        for info in variables.values()
+        if not info.static and bool(info.gauges) == bool(card.gauges) and normalise(info.units) == normalise(goal.units)
+    ]
+    if name not in fitting:
+        held = variables.get(name)
+        raise DataError(
+            f"The predictions of '{goal.name}' cannot be judged by '{name}'",
+            expected=f"a variable in {goal.units or '-'}: {', '.join(fitting) or 'the dataset holds none'}",
+            got=f"{name} in {held.units or '-'}" if held else f"no variable '{name}'",
+            remedy="Choose one of these, or leave 'judge by' empty",
+        )
+    predictor.card = card.replace(target=goal.replace(name=name, label=variables[name].label))
 
 
 def evaluate_model(
@@ -200,7 +225,9 @@ def model_lines(card: ModelCard) -> list[tuple[str, str]]:
         if card.lead == 0
         else f"{card.lead} step{'s' if card.lead > 1 else ''} ahead"
     )
-    if card.leads > 1:
+    if card.hidden_share:
+        ahead = f"what is missing{lead_words(card.lead, True)}; {100 * card.hidden_share:g} % hidden ({card.hiding})"
+    elif card.leads > 1:
         ahead = f"{card.leads} leads, from {card.lead} steps ahead on"
     weights = f", {card.parameters:,} weights" if card.parameters else ""
     return [("Model", f"{card.title} ({card.family}{weights})"), ("Inputs", describe_inputs(card)), ("Predicts", ahead)]
@@ -272,10 +299,10 @@ def _judge(
         RangeSampler(targets.shape[0] * data.target_mask.size),
     )
     done = 0
-    for chunk, maps in predictor.predict(ends):
+    for chunk, _, maps, where in predictor.judged(ends):
         dates = data.target_times(chunk)
         for lead, judge in enumerate(judges):
-            observed = judge.add(dates[:, lead], maps[:, lead])
+            observed = judge.add(dates[:, lead], maps[:, lead], None if where is None else where[:, lead])
             if lead == 0:
                 values.add(maps[:, 0])
                 values.add(observed)
@@ -298,7 +325,7 @@ def _evaluation(
             remedy="Choose another period, or predict without judging",
         )
     date = first.dates[chosen]
-    _, maps = next(predictor.predict(ends[chosen : chosen + 1]))
+    maps = next(predictor.judged(ends[chosen : chosen + 1])).to_judge
     gauges = None
     if card.gauges:
         gauges = GaugeSeries.judged(card, dataset, predictor.data.target_times(ends), judges)

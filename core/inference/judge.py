@@ -19,7 +19,14 @@ from ..data.splits import period_steps
 from ..data.store import Dataset
 from ..data.timeline import index_of
 from ..data.windows import target_values
-from ..metrics.baselines import Climatology, Persistence, climatology, clock, persistence_distance
+from ..metrics.baselines import (
+    Climatology,
+    Interpolation,
+    Persistence,
+    climatology,
+    clock,
+    persistence_distance,
+)
 from ..metrics.scores import Scores, plain, skill
 from .geotiff import iso
 from .selection import periods_of
@@ -45,6 +52,7 @@ class Reference:
     step_seconds: float
     persistence: Persistence
     climatology: Climatology
+    interpolation: Optional[Interpolation] = None
 
     @classmethod
     def of(
@@ -75,6 +83,7 @@ class Reference:
             dataset.step_seconds,
             Persistence(observed, positions),
             mean,
+            Interpolation(observed, positions) if card.hidden_share else None,
         )
 
     def at(self, dates: np.ndarray) -> np.ndarray:
@@ -114,7 +123,8 @@ def climatology_steps(
 
 
 class Judge:
-    """Scores of one lead beside persistence and climatology, streaming.
+    """Scores of one lead beside persistence and climatology, and beside interpolation in time where gaps are filled;
+    streaming.
 
     ``lead_steps``: 0 predicts the last input step. ``cell`` (row, column) is the one whose series is kept. With
     ``keep`` all predictions are kept, in ``kept``, for the few values of gauges.
@@ -125,15 +135,23 @@ class Judge:
         self.reference, self.lead_steps, self.cell = reference, lead_steps, cell
         self.distance_steps = persistence_distance(lead_steps)
         self.model, self.persistence, self.climatology = Scores(shape), Scores(shape), Scores(shape)
+        self.interpolation = None if reference.interpolation is None else Scores(shape)
         self.dates: list[np.datetime64] = []
         self.keep, self.kept = keep, list[np.ndarray]()
         self.daily: dict[str, list[float]] = {
             n: [] for n in ("rmse", "share", "observed", "predicted", "observed_cell", "predicted_cell")
         }
 
-    def add(self, dates: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        """Judge maps (n, H, W) of ``dates`` (n,); gives the observed ones (n, H, W)."""
+    def add(self, dates: np.ndarray, predicted: np.ndarray, where: Optional[np.ndarray] = None) -> np.ndarray:
+        """Judge maps (n, H, W) of ``dates`` (n,); gives the observed ones (n, H, W). With ``where`` (n, H, W) they
+        count there alone, and are NaN elsewhere.
+        """
         observed = self.reference.at(dates)
+        if where is not None:
+            observed[~where] = np.nan
+        if self.interpolation is not None:
+            between = self.reference.interpolation.at(self.reference.position(dates))
+            self.interpolation.accumulate(between, observed)
         self.model.accumulate(predicted, observed)
         persisted = self.reference.persistence.at(self.reference.position(dates), self.distance_steps)
         self.persistence.accumulate(persisted, observed)
@@ -149,6 +167,12 @@ class Judge:
         """Plain values for ``scores.json``."""
         model, persisted, mean = (s.compute()["rmse"] ** 2 for s in (self.model, self.persistence, self.climatology))
         distance = format_step(self.reference.step_seconds * self.distance_steps)
+        skills = {"against_persistence": skill(model, persisted), "against_climatology": skill(model, mean)}
+        more = {}
+        if self.interpolation is not None:
+            note = "linear in time between the value before and the one after"
+            more["interpolation"] = {**self.interpolation.to_dict(), "note": note}
+            skills["against_interpolation"] = skill(model, self.interpolation.compute()["rmse"] ** 2)
         return {
             "lead_steps": self.lead_steps,
             "model": self.model.to_dict(),
@@ -158,7 +182,8 @@ class Judge:
                 "note": f"last observed value, at least {distance} old",
             },
             "climatology": {**self.climatology.to_dict(), "note": self.reference.climatology.note},
-            "skill": plain({"against_persistence": skill(model, persisted), "against_climatology": skill(model, mean)}),
+            **more,
+            "skill": plain(skills),
         }
 
     def typical_date(self) -> Optional[int]:
@@ -214,6 +239,8 @@ def describe_inputs(card: ModelCard) -> str:
     if card.season:
         text += "; the day of the year"
     knows = any(v.name == card.target.name for v in card.inputs)
+    if card.hidden_share:
+        return text + "; observed values of the target but those hidden from it, by which alone it is judged"
     return text + ("; past observed values of the target" if knows else "; no past value of the target")
 
 

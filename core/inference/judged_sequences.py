@@ -67,7 +67,8 @@ def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
 
 def _merged(judges: Sequence[Judge]) -> Judge:
     first = copy.copy(judges[0])
-    for name in ("model", "persistence", "climatology"):
+    more = ("interpolation",) if first.interpolation is not None else ()
+    for name in ("model", "persistence", "climatology", *more):
         total = copy.deepcopy(getattr(first, name))
         for judge in judges[1:]:
             total.merge(getattr(judge, name))

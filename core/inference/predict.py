@@ -66,6 +66,11 @@ class _Plan:
         return [card.lead + number for number in range(card.leads)]
 
     @property
+    def fills(self) -> bool:
+        """Whether the model fills gaps of its target."""
+        return self.predictor.card.hidden_share > 0.0
+
+    @property
     def observed_somewhere(self) -> bool:
         """Whether any pair could be judged."""
         return any(judge.typical_date() is not None for judge in self.judges)
@@ -73,7 +78,7 @@ class _Plan:
 
 def predict(job: PredictJob, run: RunFolder) -> Iterator[Event]:
     """predicted.tif (one a lead); observed.tif, delta.tif and scores.json where the dataset holds the target;
-    report.html.
+    report.html. Of a model that fills gaps also filled.tif: what was observed, and elsewhere what is predicted.
 
     Raises :class:`ModelFileError`, :class:`DataError` where model, dataset or period do not fit; :class:`RunError`
     where the disc is full.
@@ -140,7 +145,7 @@ def _plan(predictor: Predictor, run: RunFolder, ends: np.ndarray, known: Optiona
         judges = [Judge(reference, card.lead + lead, cell) for lead in range(card.leads)]
         overlap = overlap_with_training(targets[:, 0], card, dataset)
         notes += [overlap] if overlap else []
-    files = card.leads * (2 if reference else 1) + (1 if reference else 0)
+    files = card.leads * (1 + bool(reference) + (card.hidden_share > 0)) + bool(reference)
     run.results.mkdir(parents=True, exist_ok=True)
     check_space(run.results / "predicted.tif", 4 * files * len(ends) * data.mask.size)
     size = targets.size * data.mask.size
@@ -150,22 +155,28 @@ def _plan(predictor: Predictor, run: RunFolder, ends: np.ndarray, known: Optiona
 
 
 def _write_maps(plan: _Plan) -> Iterator[Event]:
-    """Write predicted and delta, judge on the way; then the observed maps."""
+    """Write predicted and delta, judge on the way; then the observed maps. What a filling model is judged by was hidden
+    from it, what it predicts was not.
+    """
     predictor, data = plan.predictor, plan.predictor.data
     done = 0
     with contextlib.ExitStack() as stack:
         predicted = [_writer(plan, stack, "predicted", number) for number in range(len(plan.leads))]
         deltas = [_writer(plan, stack, "delta", number) for number in range(len(plan.judges))]
-        for chunk, maps in predictor.predict(plan.ends):
+        filled = [_writer(plan, stack, "filled", number) for number in range(len(plan.leads)) if plan.fills]
+        for chunk, maps, to_judge, where in predictor.judged(plan.ends):
             dates = data.target_times(chunk)
             plan.values.add(maps)
             plan.means += [_mean(values) for values in maps[:, 0]]
             plan.at_cell += [float(values) for values in maps[:, 0, plan.cell[0], plan.cell[1]]]
             for number, writer in enumerate(predicted):
                 writer.write(maps[:, number])
+                if plan.fills:
+                    filled[number].write(_filled(plan, dates[:, number], maps[:, number]))
                 if plan.judges:
-                    observed = plan.judges[number].add(dates[:, number], maps[:, number])
-                    delta = maps[:, number] - observed
+                    counted = None if where is None else where[:, number]
+                    observed = plan.judges[number].add(dates[:, number], to_judge[:, number], counted)
+                    delta = to_judge[:, number] - observed
                     deltas[number].write(delta)
                     plan.deltas.add(np.abs(delta))
                     plan.values.add(observed)
@@ -176,6 +187,14 @@ def _write_maps(plan: _Plan) -> Iterator[Event]:
         maps_of_dates = (plan.reference.at(dates[i : i + 1]) for i in range(len(dates)))
         write_series(plan.run.results / "observed.tif", maps_of_dates, data.grid, dates, **_tags(plan, "observed"))
         yield progress(0.98, "Observed maps written")
+
+
+def _filled(plan: _Plan, dates: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Observed maps (n, H, W) of ``dates``, the gaps of which hold what is predicted."""
+    if plan.reference is None:
+        return maps
+    observed = plan.reference.at(dates)
+    return np.where(np.isfinite(observed), observed, maps)
 
 
 def _writer(plan: _Plan, stack: contextlib.ExitStack, kind: str, number: int) -> SeriesWriter:
@@ -194,8 +213,9 @@ def _title(plan: _Plan, kind: str, number: int = 0) -> str:
     units, label = display_units(card.target.units), card.target.label or quantity(card.target.quantity).label
     ahead = lead_words(plan.leads[number], len(plan.leads) > 1)
     if kind == "delta":
-        return f"Delta: predicted - observed{ahead} ({units})"
-    return f"{label}, {kind}{ahead if kind == 'predicted' else ''} ({units})"
+        hidden = ", where it was hidden" if plan.fills else ""
+        return f"Delta: predicted - observed{ahead}{hidden} ({units})"
+    return f"{label}, {kind}{'' if kind == 'observed' else ahead} ({units})"
 
 
 def _observed_dates(plan: _Plan) -> np.ndarray:
@@ -210,6 +230,8 @@ def _tell(plan: _Plan, look: Look) -> Iterator[Event]:
     for number, lead in enumerate(plan.leads):
         dates = tuple(iso(date) for date in plan.targets[:, number])
         yield _artifact(plan, "predicted", number, file_name("predicted", lead, plan.leads[0]), dates, look)
+        if plan.fills:
+            yield _artifact(plan, "filled", number, file_name("filled", lead, plan.leads[0]), dates, look)
         if plan.observed_somewhere:
             if number == 0:
                 yield _artifact(
@@ -223,6 +245,8 @@ def _artifact(plan: _Plan, kind: str, number: int, name: str, dates: tuple[str, 
     delta = kind == "delta"
     note = delta_note(quantity(target.quantity)) + " Range: 98th percentile of |delta| over all dates."
     shared = "One range for predicted and observed, over all dates: from the 1st to the 99th percentile."
+    if kind == "filled":
+        shared = f"Observed where it was observed, predicted elsewhere. {shared}"
     return artifact_event(
         Artifact(
             kind=kind,
@@ -255,7 +279,7 @@ def _report(
     chosen = first.typical_date() if first is not None else None
     judged = chosen is not None
     chosen = len(dates) // 2 if chosen is None else chosen
-    _, maps = next(plan.predictor.predict(plan.ends[chosen : chosen + 1]))
+    maps = next(plan.predictor.judged(plan.ends[chosen : chosen + 1])).to_judge
     if judged:
         series = series_panels(plan.judges[0], dataset, card)
     else:

@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional, Union
+from typing import NamedTuple, Optional, Union
 
 import numpy as np
 import torch
@@ -25,6 +25,17 @@ from ..training.model_file import load_model
 TILE_PX = 256
 PASS_STEPS = 32  # dates of one pass through the record
 WHOLE_FRAME_CELLS = 512 * 512  # a frame of more cells is computed in tiles
+
+
+class Judged(NamedTuple):
+    """Windows that end at ``ends`` (n,): maps (n, L, *frame) as they are used, maps to be judged, and where those
+    count: bool (n, L, *frame), None for everywhere.
+    """
+
+    ends: np.ndarray
+    maps: np.ndarray
+    to_judge: np.ndarray
+    where: Optional[np.ndarray]
 
 
 class Predictor:
@@ -86,13 +97,25 @@ class Predictor:
         the state on: a window that grows from the card's length.
         """
         ends = np.asarray(ends)
+        data = self.data.at_use()
         if self.card.run_through:
             for chunk in _passes(ends):
-                yield chunk, self._maps(chunk[-1:], len(chunk))
+                yield chunk, self._maps(data, chunk[-1:], len(chunk))
             return
         for start in range(0, len(ends), self.batch):
             chunk = ends[start : start + self.batch]
-            yield chunk, self._maps(chunk)
+            yield chunk, self._maps(data, chunk)
+
+    def judged(self, ends: np.ndarray) -> Iterator[Judged]:
+        """As :meth:`predict`, with the maps to judge a model by: those of a filling model are made without what is
+        hidden from it, and count there alone.
+        """
+        for chunk, maps in self.predict(ends):
+            hidden = self.data.hidden(chunk)
+            if hidden is None:
+                yield Judged(chunk, maps, maps, None)
+            else:
+                yield Judged(chunk, maps, self._maps(self.data, chunk), hidden[:, :, self._target])
 
     def close(self) -> None:
         """Close the dataset if it was opened here."""
@@ -109,14 +132,14 @@ class Predictor:
         longest = self.card.window + (PASS_STEPS - 1 if self.card.run_through else 0)
         return None if halo is None else int(halo(longest))
 
-    def _maps(self, ends: np.ndarray, steps: int = 1) -> np.ndarray:
+    def _maps(self, data: WindowData, ends: np.ndarray, steps: int = 1) -> np.ndarray:
         """Maps of the windows that end at ``ends``; with ``steps`` > 1 of the last steps of the one window."""
         if self.card.gauges:
-            return self._scaler.inverse(self._forward(self.data, ends, steps))
+            return self._scaler.inverse(self._forward(data, ends, steps))
         maps = np.empty((max(len(ends), steps), self.card.leads, *self.data.mask.shape), dtype=np.float32)
         for inner, outer in self._tiles:
             rows, columns = outer
-            part = self._forward(self.data if len(self._tiles) == 1 else _cut(self.data, rows, columns), ends, steps)
+            part = self._forward(data if len(self._tiles) == 1 else _cut(data, rows, columns), ends, steps)
             top, left = inner[0].start - rows.start, inner[1].start - columns.start
             height, width = inner[0].stop - inner[0].start, inner[1].stop - inner[1].start
             maps[:, :, inner[0], inner[1]] = part[:, :, top : top + height, left : left + width]
@@ -173,4 +196,5 @@ def _cut(data: WindowData, rows: slice, columns: slice) -> WindowData:
         y=None,
         ahead=None if data.ahead is None else data.ahead[..., rows, columns],
         mask=data.mask[rows, columns],
+        hiding=None if data.hiding is None else data.hiding.cut(rows, columns),
     )

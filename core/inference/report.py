@@ -96,7 +96,7 @@ def score_table(scores: dict[str, Any], units: str) -> str:
     for lead in leads:
         words = f", {lead['lead_steps']} step{'' if lead['lead_steps'] == 1 else 's'} ahead" if len(leads) > 1 else ""
         rows.append(_row(f"Model{words}", lead["model"], "model"))
-        for name in ("persistence", "climatology"):
+        for name in ("interpolation", "persistence", "climatology"):
             if name in lead:
                 rows.append(_row(f"{name.capitalize()}: {lead[name].get('note', '')}", lead[name], ""))
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -112,7 +112,7 @@ def number(value: Optional[float]) -> str:
 def skill_words(scores: dict[str, Any]) -> str:
     """The skill against both baselines, as a sentence."""
     held = scores.get("skill", {})
-    names = (("against_persistence", "persistence"), ("against_climatology", "climatology"))
+    names = [(f"against_{name}", name) for name in ("interpolation", "persistence", "climatology")]
     parts = [f"{number(held[key])} against {name}" for key, name in names if held.get(key) is not None]
     return (
         f"Skill (1 - MSE / MSE of the baseline): {', '.join(parts)}. Below 0 the baseline is better." if parts else ""

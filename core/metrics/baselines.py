@@ -66,6 +66,47 @@ class Persistence:
         return values
 
 
+class Interpolation:
+    """Linear in time between the last value observed before a date and the first one after it; at the ends of the
+    record the only one there is. What was observed on the date itself is not looked at.
+
+    Parameters: ``observed`` (T, H, W); ``positions`` (T,) on the :func:`clock`, needed where the record has gaps.
+    """
+
+    def __init__(self, observed: np.ndarray, positions: Optional[np.ndarray] = None) -> None:
+        self._observed = observed
+        self._positions = np.arange(len(observed)) if positions is None else np.asarray(positions)
+        self._before = _last_seen(observed)
+        self._after = len(observed) - 1 - _last_seen(observed[::-1])[::-1]  # the number of steps where there is none
+
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """float32 (n, H, W) for targets at clock ``positions`` (n,); NaN where nothing was observed at all."""
+        return np.stack([self._between(int(place)) for place in positions])
+
+    def _between(self, place: int) -> np.ndarray:
+        steps, nowhere = len(self._positions), np.full(self._observed.shape[1:], -1)
+        last = int(np.searchsorted(self._positions, place)) - 1
+        first = int(np.searchsorted(self._positions, place, side="right"))
+        before, since = self._values(self._before[last] if last >= 0 else nowhere)
+        after, until = self._values(self._after[first] if first < steps else nowhere)
+        share = (place - since) / np.maximum(until - since, 1)
+        between = before + share.astype(np.float32) * (after - before)
+        return np.where(np.isfinite(before), np.where(np.isfinite(after), between, before), after)
+
+    def _values(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values (H, W) at the ``steps`` (H, W) of the record, NaN where there is none; and their clock positions."""
+        there = (steps >= 0) & (steps < len(self._positions))
+        held = np.where(there, steps, 0)
+        values = np.take_along_axis(self._observed, held[None], axis=0)[0]
+        return np.where(there, values, np.nan).astype(np.float32), self._positions[held]
+
+
+def _last_seen(observed: np.ndarray) -> np.ndarray:
+    """int32 (T, H, W): the last step up to each at which a cell was observed, -1 before its first."""
+    steps = np.arange(len(observed), dtype=np.int32).reshape(-1, *[1] * (observed.ndim - 1))
+    return np.maximum.accumulate(np.where(np.isfinite(observed), steps, np.int32(-1)), axis=0)
+
+
 def persistence(observed: np.ndarray, distance_steps: int, positions: Optional[np.ndarray] = None) -> np.ndarray:
     """Persistence for every step of ``observed`` (T, H, W): the last value at or before ``distance_steps`` earlier."""
     place = np.arange(len(observed)) if positions is None else np.asarray(positions)

@@ -37,6 +37,11 @@ REGISTRY: dict[str, tuple[str, str]] = {
     "cnn-lstm": ("cnn", "CNNLSTM"),
     "cnn": ("cnn", "CNN"),
     "mc-convlstm": ("mc_convlstm", "MassConservingConvLSTM"),
+    "ridge": ("regression", "Ridge"),
+    "random-forest": ("forest", "RandomForest"),
+    "persistence": ("reference_forecasts", "Persistence"),
+    "climatology": ("reference_forecasts", "Climatology"),
+    "advection": ("advection", "Advection"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from torch import nn
@@ -15,14 +15,17 @@ from ..contracts.files import whole_file
 _STATE_KEY = "freshet_checkpoint"
 
 
-def save_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Weights, the optimizer's moments and ``state`` (plain JSON values: epoch, best loss ...)."""
+def save_checkpoint(
+    path: Path, module: nn.Module, optimizer: Optional[torch.optim.Optimizer], state: dict[str, Any]
+) -> None:
+    """Weights, the moments of an optimizer, and ``state`` (plain JSON values: epoch, best loss ...)."""
     from safetensors.torch import save_file
 
     tensors = {
         f"model.{name}": value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()
     }
-    for index, moments in optimizer.state_dict()["state"].items():
+    moments_of = {} if optimizer is None else optimizer.state_dict()["state"]
+    for index, moments in moments_of.items():
         for name, value in moments.items():
             tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
     with whole_file(path) as temporary:

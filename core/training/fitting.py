@@ -34,4 +34,4 @@ def fit_module(
         return
     from .at_once import fit_at_once
 
-    yield from fit_at_once(module, sets, config, checkpoints, warm_up)
+    yield from fit_at_once(module, sets, config, checkpoints, warm_up, clock)

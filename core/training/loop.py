@@ -40,7 +40,7 @@ class _Course:
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """What a training works with: model, data, how, where."""
 
     module: nn.Module
@@ -96,13 +96,13 @@ def fit(
     else:
         _learn_links(module, sets)
         save_checkpoint(best, module, optimizer, vars(course))
-    work = _Work(module, sets, config, device, precision, warm_up, clock(), clock)
+    work = Work(module, sets, config, device, precision, warm_up, clock(), clock)
     while course.epoch < config.epochs and course.epoch - course.best_epoch < config.patience:
         losses = []
         for loss, share, text in _train_epoch(work, optimizer, course):
             losses.append(loss)
             yield Event(EventKind.PROGRESS, {"fraction": _fraction(work, course.epoch + share), "text": text})
-        validation_loss, validation_nse = yield from _validate(work)
+        validation_loss, validation_nse = yield from validate(work)
         course.epoch += 1
         if validation_loss < course.best_loss:
             course.best_loss, course.best_epoch = validation_loss, course.epoch
@@ -120,7 +120,7 @@ def fit(
         if course.best_epoch == course.epoch:
             save_checkpoint(best, module, optimizer, vars(course))
         save_checkpoint(last, module, optimizer, vars(course))
-        _write_live_maps(checkpoints / "live.npz", work)
+        write_live_maps(checkpoints / "live.npz", work)
         yield Event(EventKind.METRIC, course.history[-1])
         if _out_of_time(work):
             yield Event(EventKind.MESSAGE, {"level": "info", "text": "Stopped at the time limit."})
@@ -149,14 +149,14 @@ def predict_batch(
 
     ``sampling``: share of leads at which a decoder in training reads the truth.
     """
-    x, static, observed = (_tensor(a, device) for a in (batch.x, batch.static, batch.observed))
+    x, static, observed = (tensor_of(a, device) for a in (batch.x, batch.static, batch.observed))
     more: dict[str, Any] = {
-        name: _tensor(getattr(batch, name), device)
+        name: tensor_of(getattr(batch, name), device)
         for name in ("mask", "ahead", "time_of_year")
         if getattr(module, f"uses_{name}", False)
     }
     if sampling > 0.0 and module.training and getattr(module, "uses_truth", False):
-        more.update(truth=_tensor(batch.y[:, -1], device), sampling=sampling)
+        more.update(truth=tensor_of(batch.y[:, -1], device), sampling=sampling)
     with torch.autocast(device_type=device.split(":")[0], dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
         result = module(x, static, observed, last_steps=last_steps, warm_up=warm_up, **more)
     found = (result["y_hat_steps"] if last_steps > 1 else result["y_hat"][:, None]).float()
@@ -164,20 +164,20 @@ def predict_batch(
     return found.unsqueeze(-2) if getattr(module, "gauges", 0) else found
 
 
-def _tensor(array: Optional[np.ndarray], device: str) -> Optional[torch.Tensor]:
+def tensor_of(array: Optional[np.ndarray], device: str) -> Optional[torch.Tensor]:
     return None if array is None else torch.from_numpy(np.require(array, requirements="CW")).to(device)
 
 
-def _train_epoch(work: _Work, optimizer: torch.optim.Optimizer, course: _Course) -> Iterator[tuple[float, float, str]]:
+def _train_epoch(work: Work, optimizer: torch.optim.Optimizer, course: _Course) -> Iterator[tuple[float, float, str]]:
     module, sets, config = work.module, work.sets, work.config
     seed = (config.seed * 1_000_003 + course.epoch) % (2**31)
     torch.manual_seed(seed)
-    batches = _batches(sets, config, np.random.default_rng(seed))
+    batches = batches_of(sets, config, np.random.default_rng(seed))
     module.train()
     for number, (index, ends) in enumerate(batches, start=1):
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(work, course.epoch + (number - 1) / len(batches))
-        batch = sets[index].data.batch(ends, config.supervised_steps)
+        batch = sets[index].data.batch(ends, config.supervised_steps, seed)
         sampling = config.sampling * (1.0 - _fraction(work, course.epoch + (number - 1) / len(batches)))
         predicted = work.predict(batch, config.supervised_steps, sampling)
         loss = masked_loss(config.loss, predicted, work.to_device(batch.y), work.to_device(sets[index].variance))
@@ -201,7 +201,7 @@ def _train_epoch(work: _Work, optimizer: torch.optim.Optimizer, course: _Course)
         )
 
 
-def _batches(
+def batches_of(
     sets: Sequence[TrainingSet], config: TrainingConfig, rng: np.random.Generator
 ) -> list[tuple[int, np.ndarray]]:
     """Shuffled batches of one epoch; each holds windows of one dataset, since grids may differ in size."""
@@ -225,7 +225,7 @@ def _with_target(item: TrainingSet, ends: np.ndarray, supervised_steps: int = 1)
     return ends[count[last + 1] > count[first]]
 
 
-def _validate(work: _Work) -> Generator[Event, None, tuple[float, float]]:
+def validate(work: Work) -> Generator[Event, None, tuple[float, float]]:
     """(loss, NSE in scaled units) over the validation windows; the training windows judge where no dataset has any."""
     config = work.config
     work.module.eval()
@@ -259,7 +259,7 @@ def _judging(sets: Sequence[TrainingSet]) -> list[tuple[TrainingSet, np.ndarray]
     return []
 
 
-def _learning_rate(work: _Work, epoch: float) -> float:
+def _learning_rate(work: Work, epoch: float) -> float:
     config = work.config
     if config.schedule == "constant":
         return config.learning_rate
@@ -267,7 +267,7 @@ def _learning_rate(work: _Work, epoch: float) -> float:
     return config.learning_rate * (_LEAST_RATE + (1 - _LEAST_RATE) * wave)
 
 
-def _fraction(work: _Work, epoch: float) -> float:
+def _fraction(work: Work, epoch: float) -> float:
     """Share of the training that is done at most: by epochs, or by the time limit where that comes sooner."""
     share = epoch / work.config.epochs
     if work.config.time_limit_minutes:
@@ -275,12 +275,12 @@ def _fraction(work: _Work, epoch: float) -> float:
     return min(share, 1.0)
 
 
-def _out_of_time(work: _Work) -> bool:
+def _out_of_time(work: Work) -> bool:
     limit = work.config.time_limit_minutes
     return limit is not None and work.seconds >= 60.0 * limit
 
 
-def _write_live_maps(path: Path, work: _Work) -> None:
+def write_live_maps(path: Path, work: Work) -> None:
     """Scaled maps of one validation date, predicted and observed, so that a person sees them sharpen."""
     judging = _judging(work.sets)
     if not judging or judging[0][0].data.gauges:

@@ -13,10 +13,12 @@ import numpy as np
 from ..contracts.dates import format_step
 from ..contracts.errors import ConfigError, DataError
 from ..contracts.model_card import ModelCard, VariableCard
-from ..contracts.models import FAMILIES, resolve
 from ..contracts.models import family as model_family
+from ..contracts.models import resolve
+from ..contracts.training_checks import check_gives
 from ..contracts.training_job import SplitConfig, TrainJob
 from ..contracts.units import normalise
+from ..contracts.uses import check_variables
 from ..contracts.variables import quantity
 from ..data.scaling import Scaler
 from ..data.splits import (
@@ -31,6 +33,7 @@ from ..data.splits import (
 from ..data.store import Dataset
 from ..data.windows import WindowData, build_window_data, check_is_map
 from .mass import mass_plan
+from .past_target import past_plan
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ def build_card(job: TrainJob, datasets: Sequence[Dataset], splits: Sequence[Spli
     first = datasets[0]
     gauges = _gauges(job, first, family_name)
     options, amounts = mass_plan(job, first, family_name, options)
+    options = past_plan(job, family_name, options)
     return ModelCard(
         title=job.title or f"{job.target} from {', '.join(job.inputs)}",
         family=family_name,
@@ -125,6 +129,9 @@ def build_card(job: TrainJob, datasets: Sequence[Dataset], splits: Sequence[Spli
         ahead=tuple(_variable_card(job, name, datasets, splits) for name in job.ahead),
         gauges=gauges,
         run_through=job.run_through,
+        hidden_share=job.hidden_share,
+        hiding=job.hiding,
+        use=job.use,
         season=job.season,
         window=job.window + warm_up,
         warm_up=warm_up,
@@ -238,17 +245,9 @@ def _training_values(name: str, datasets: Sequence[Dataset], splits: Sequence[Sp
 def _gauges(job: TrainJob, dataset: Dataset, family_name: str) -> tuple[str, ...]:
     """Ids of the gauges that are predicted, empty for maps. ConfigError where the family gives only the other kind."""
     series = [name for name in job.targets if dataset.variables[name].gauges]
-    wanted = "gauges" if series else "maps"
-    if wanted in model_family(family_name).gives:
-        return dataset.gauges.ids if series and dataset.gauges else ()
-    fitting = [item.name for item in FAMILIES if wanted in item.gives]
     others = [info.name for info in dataset.variables.values() if not info.static and bool(info.gauges) != bool(series)]
-    what = "a series at gauges" if series else "a map"
-    raise ConfigError(
-        f"'{family_name}' cannot predict '{series[0] if series else job.target}', which is {what}",
-        expected=f"a family that predicts {wanted}: {', '.join(fitting)}",
-        remedy="Choose one of these" + (f", or another target: {', '.join(others)}" if others else ""),
-    )
+    check_gives(family_name, series[0] if series else job.target, bool(series), others)
+    return dataset.gauges.ids if series and dataset.gauges else ()
 
 
 def _check_datasets(job: TrainJob, datasets: Sequence[Dataset]) -> None:
@@ -281,6 +280,7 @@ def _check_datasets(job: TrainJob, datasets: Sequence[Dataset]) -> None:
                 got=f"{format_step(first.step_seconds)} and {format_step(dataset.step_seconds)}",
                 remedy="Prepare both with the same step",
             )
+    check_variables(job.use, job.target, job.inputs, first.variables.values())
     unknown = sorted(set(job.scalers) - {*job.inputs, *job.static, *job.targets, *job.ahead})
     if unknown:
         raise ConfigError(f"A scaler is given for '{unknown[0]}', which the model does not use", remedy="Remove it")

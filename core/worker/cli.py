@@ -19,6 +19,7 @@ from ..contracts.events import Event, EventKind
 from ..contracts.jobs import JOBS, job_from_dict
 from ..contracts.models import FAMILIES
 from ..contracts.run_folder import RunFolder
+from ..contracts.uses import USE_NAMES, USES, find_use
 from .main import EXIT_BAD_INPUT, EXIT_DONE, execute
 
 
@@ -48,12 +49,21 @@ def _parser() -> argparse.ArgumentParser:
         )
         part.add_argument("--run", metavar="FOLDER", help="run folder to make (default: a new one below ./runs)")
         part.add_argument("--quiet", action="store_true", help="print nothing but errors")
+        if verb == "train":
+            part.add_argument("--use", choices=USE_NAMES, help="what the model is for; 'freshet uses' explains them")
         part.set_defaults(action=_run_verb)
     models = verbs.add_parser(
         "models", help="List the model catalogue.", description="List the model catalogue, or one family's options."
     )
     models.add_argument("family", nargs="?", help="show the options of this family")
     models.set_defaults(action=_show_models)
+    uses = verbs.add_parser(
+        "uses",
+        help="List what a model can be trained for.",
+        description="List the uses of a model: what each is for, what it needs, and the settings that it stands for.",
+    )
+    uses.add_argument("use", nargs="?", help="show the settings of this use")
+    uses.set_defaults(action=_show_uses)
     schema = verbs.add_parser("schema", help="Print the JSON schema of a verb's job.")
     schema.add_argument("of", choices=list(JOBS), metavar="VERB", help="one of " + ", ".join(JOBS))
     schema.set_defaults(action=_show_schema)
@@ -71,6 +81,8 @@ def _run_verb(options: argparse.Namespace) -> int:
                 f"The job file {path} cannot be read", got=str(error), remedy="Give the path of a job file (JSON)"
             ) from error
         folder = path.resolve().parent
+    if getattr(options, "use", None) and isinstance(values, dict):
+        values = {**values, "use": options.use}
     job = job_from_dict(options.verb, absolute_paths(options.verb, values, folder))
     try:
         run = (
@@ -187,6 +199,14 @@ def _show_models(options: argparse.Namespace) -> int:
                 sys.stdout.write(f"  {option.name} = {json.dumps(option.default)}{unit}: {option.rule.help}\n")
     if options.family and not any(options.family in (f.name, *(p.name for p in f.presets)) for f in FAMILIES):
         raise ConfigError(f"There is no model called '{options.family}'", expected=", ".join(f.name for f in FAMILIES))
+    return EXIT_DONE
+
+
+def _show_uses(options: argparse.Namespace) -> int:
+    for use in [find_use(options.use)] if options.use else USES:
+        sys.stdout.write(f"{use.name}: {use.label}. {use.help}\n  needs: {use.needs}\n  to choose: {use.choose}\n")
+        if options.use:
+            sys.stdout.write(f"  sets: {json.dumps(use.settings)}\n")
     return EXIT_DONE
 
 

@@ -26,9 +26,11 @@ from ...core.contracts import (
     TrainJob,
     TuneJob,
 )
+from ...core.contracts.explain_checks import check_explainable
 from ...core.contracts.model_card import read_card
 from ...core.contracts.models import model_names
-from ..datasets import check_length, read_summary
+from ..datasets import check_length, read_summary, sequence_of
+from ..fitting import check_gauges, check_task
 from .base import JobAlgorithm
 from .parameters import Entry, entries, entry, finish
 
@@ -41,6 +43,11 @@ _SPLITTING = (
 )
 _TITLE = (entry(TrainJob, "title"),)
 _SCORES = ("NSE", "KGE", "RMSE")
+_GAUGES = ("SERIES", "GAUGES")
+_TASK = (
+    "use", "target", "inputs", "static", "season", "window", "warm_up", "lead", "leads", "also", "ahead",
+    "run_through", "hidden_share", "hiding", "scalers",
+)  # fmt: skip
 _PERIOD = tuple(entries(PeriodConfig))
 
 
@@ -49,10 +56,10 @@ class TrainAlgorithm(JobAlgorithm):
 
     verb, title, icon_name = "train", "Train a model", "train"
     summary = "Trains one model on one prepared dataset or on several, tests it on the held-out period, and saves it."
-    outputs = ("MODEL", "REPORT", "PREDICTED", "OBSERVED", "DELTA", "MAPS", *_SCORES)
+    outputs = ("MODEL", "REPORT", "PREDICTED", "FILLED", "OBSERVED", "DELTA", "MAPS", *_GAUGES, *_SCORES)
     own = (
         entry(TrainJob, "datasets", kind="datasets"),
-        *entries(TrainJob, ("target", "inputs", "static", "season", "window", "warm_up", "lead", "leads", "scalers")),
+        *entries(TrainJob, _TASK),
         entry(ModelConfig, "family", kind="choice", choices=model_names()),
         entry(ModelConfig, "options"),
     )
@@ -88,7 +95,7 @@ class FinetuneAlgorithm(JobAlgorithm):
 
     verb, title, icon_name = "finetune", "Train a saved model further", "train"
     summary = "Trains a saved model further on the data of another basin; its variables, scalers and window are kept."
-    outputs = ("MODEL", "REPORT", "PREDICTED", "OBSERVED", "DELTA", "MAPS", *_SCORES)
+    outputs = ("MODEL", "REPORT", "PREDICTED", "OBSERVED", "DELTA", "MAPS", *_GAUGES, *_SCORES)
     entries = (
         entry(FinetuneJob, "model", kind="model"),
         entry(FinetuneJob, "datasets", kind="datasets"),
@@ -107,11 +114,14 @@ class FinetuneAlgorithm(JobAlgorithm):
 
 
 class PredictAlgorithm(JobAlgorithm):
-    """Maps of a saved model."""
+    """Maps, or series at gauges, of a saved model."""
 
-    verb, title, icon_name = "predict", "Predict maps", "predict"
-    summary = "Maps of a saved model for a period, beside the observed ones and their difference where there are any."
-    outputs = ("PREDICTED", "OBSERVED", "DELTA", "MAPS", "REPORT", *_SCORES)
+    verb, title, icon_name = "predict", "Predict maps or series at gauges", "predict"
+    summary = (
+        "Maps of a saved model for a period, or its series at gauges, beside the observed ones and their difference "
+        "where there are any."
+    )
+    outputs = ("PREDICTED", "FILLED", "OBSERVED", "DELTA", "MAPS", "REPORT", *_GAUGES, *_SCORES)
     config: type[Config] = PredictJob
     entries: tuple[Entry, ...] = (
         entry(PredictJob, "model", kind="model"),
@@ -125,7 +135,7 @@ class PredictAlgorithm(JobAlgorithm):
         fields = self.read(values, context)
         period = PeriodConfig(fields.pop("start"), fields.pop("end"))
         made = self.config(period=period, **fields)
-        _check_model(made.model, made.dataset)
+        _check_model(made.model, made.dataset, made.sequence)
         return made
 
 
@@ -134,8 +144,9 @@ class EvaluateAlgorithm(PredictAlgorithm):
 
     verb, title, icon_name = "evaluate", "Evaluate a model", "compare"
     summary = "RMSE, MAE, NSE and KGE of a saved model, pooled and per cell, beside persistence and climatology."
-    outputs = ("MAPS", "REPORT", *_SCORES)
+    outputs = ("MAPS", "REPORT", *_GAUGES, *_SCORES)
     config = EvaluateJob
+    entries = (*PredictAlgorithm.entries, entry(EvaluateJob, "against"))
 
 
 class CompareAlgorithm(JobAlgorithm):
@@ -191,7 +202,9 @@ class ExplainAlgorithm(JobAlgorithm):
     def job(self, values: dict[str, Any], context: QgsProcessingContext) -> ExplainJob:
         """Model, dataset, date and place."""
         fields = self.read(values, context)
-        _check_model(fields["model"], fields["dataset"])
+        _check_model(fields["model"], fields["dataset"], fields["sequence"])
+        if fields["model"]:
+            check_explainable(read_card(fields["model"]))
         x, y = self._point(values, context, fields["dataset"])
         return ExplainJob(x=x, y=y, **fields)
 
@@ -213,10 +226,22 @@ class ExplainAlgorithm(JobAlgorithm):
 
 
 def train_job(fields: dict[str, Any]) -> TrainJob:
-    """A training from the flat fields of its parameters."""
+    """A training from the flat fields of its parameters; a use sets what is left at its default."""
     split, training = take_split(fields), take_training(fields)
+    if fields["use"]:
+        return TrainJob.from_dict({**_given(fields, training), "split": split.to_dict()})
     model = ModelConfig(fields.pop("family"), fields.pop("options"))
     return TrainJob(split=split, training=training, model=model, **fields)
+
+
+def _given(fields: dict[str, Any], training: TrainingConfig) -> dict[str, Any]:
+    """The fields of a training that differ from their defaults, as a job's JSON has them."""
+    defaults = {item.field: item.default for item in TrainAlgorithm.own}
+    given = {name: value for name, value in fields.items() if value != defaults.get(name)}
+    model = {name: given.pop(name) for name in ("family", "options") if name in given}
+    usual = TrainingConfig().to_dict()
+    changed = {name: value for name, value in training.to_dict().items() if value != usual[name]}
+    return {**given, "datasets": fields["datasets"], "model": model, "training": changed}
 
 
 def take_training(fields: dict[str, Any]) -> TrainingConfig:
@@ -245,23 +270,25 @@ def _period(text: str, name: str) -> Optional[PeriodConfig]:
     return PeriodConfig(*parts)
 
 
-def _check_model(model: str, dataset: str) -> None:
-    """Both are there and ours, as far as a header tells, and the dataset is long enough for the model."""
+def _check_model(model: str, dataset: str, sequence: str = "") -> None:
+    """Both are there and ours, as far as a header tells, and the dataset is long enough for the model and has its
+    gauges.
+    """
     if model:  # what is not given at all is the job's own fault to tell
         card = read_card(model)
     if dataset:
         summary = read_summary(dataset)
     if model and dataset:
         check_length(summary, card.window)
+        check_gauges(card, sequence_of(summary, sequence))
 
 
 def _check_variables(job: TrainJob) -> None:
     """Each dataset is ours and has the variables, before anything is computed."""
     for path in job.datasets:
         summary = read_summary(path)
-        for name in (job.target, *job.inputs, *job.static):
-            summary.variable(name)
-        if job.window + (job.warm_up or 0) + job.lead + job.leads - 1 > summary.steps:
+        check_task(job, summary)
+        if job.window + (job.warm_up or 0) + max(0, job.lead + job.leads - 1) > summary.steps:
             raise DataError(
                 f"The window is longer than the series of '{summary.name}'",
                 expected=f"at most {summary.steps} steps for window and steps ahead together",

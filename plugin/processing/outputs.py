@@ -15,19 +15,23 @@ from qgis.core import (
     QgsProcessingOutputMultipleLayers,
     QgsProcessingOutputNumber,
     QgsProcessingOutputRasterLayer,
+    QgsProcessingOutputVectorLayer,
     QgsRasterLayer,
+    QgsVectorLayer,
 )
 
 from ...core.contracts import Artifact, RunFolder
+from ..gauge_results import dress_gauge_layer
 from ..layers import RASTER_KINDS, dress_layer
 from ..runs import read_scores
 
 _RASTERS = {
     "PREDICTED": ("predicted", "Predicted maps"),
+    "FILLED": ("filled", "Maps with their gaps filled"),
     "OBSERVED": ("observed", "Observed maps"),
     "DELTA": ("delta", "Delta: predicted - observed"),
 }
-_FILES = {"MODEL": "Model file", "DATASET": "Dataset"}
+_FILES = {"MODEL": "Model file", "DATASET": "Dataset", "SERIES": "Series at gauges (CSV)"}
 _NUMBERS = {"NSE": "NSE, pooled", "KGE": "KGE, pooled", "RMSE": "RMSE, pooled"}
 
 # QGIS calls a post-processor after the algorithm is gone and holds only its C++ half.
@@ -35,7 +39,7 @@ _kept: deque = deque(maxlen=200)
 
 
 class StyleOnLoad(QgsProcessingLayerPostProcessorInterface):
-    """Gives a loaded layer the colours and dates of its artifact."""
+    """Gives a loaded layer the colours and dates of its artifact, one of gauges its classes and names."""
 
     def __init__(self, artifact: Artifact, run: RunFolder) -> None:
         super().__init__()
@@ -45,6 +49,9 @@ class StyleOnLoad(QgsProcessingLayerPostProcessorInterface):
         """On the main thread, once QGIS has made the layer."""
         if isinstance(layer, QgsRasterLayer):
             dress_layer(layer, self._artifact, self._run)
+            layer.triggerRepaint()
+        elif isinstance(layer, QgsVectorLayer):
+            dress_gauge_layer(layer, self._artifact, self._run)
             layer.triggerRepaint()
 
 
@@ -57,6 +64,8 @@ def declare_outputs(algorithm: QgsProcessingAlgorithm, names: Iterable[str]) -> 
             algorithm.addOutput(QgsProcessingOutputFile(name, _FILES[name]))
         elif name in _NUMBERS:
             algorithm.addOutput(QgsProcessingOutputNumber(name, _NUMBERS[name]))
+        elif name == "GAUGES":
+            algorithm.addOutput(QgsProcessingOutputVectorLayer(name, "Gauges with scores"))
         elif name == "MAPS":
             algorithm.addOutput(QgsProcessingOutputMultipleLayers(name, "All maps"))
         elif name == "REPORT":
@@ -86,7 +95,8 @@ def results_of(run: RunFolder, names: Iterable[str], context: QgsProcessingConte
     found.update(
         {name: scores[name.lower()] for name in names if name in _NUMBERS and scores.get(name.lower()) is not None}
     )
-    for item in maps:
+    gauges = [item for item in artifacts if item.kind == "gauges" and "GAUGES" in names]
+    for item in (*maps, *gauges):
         _load(run, item, context)
     return found
 

@@ -33,6 +33,8 @@ def make_files(folder: Path) -> None:
     _write_odd(folder, maps)
     _write_dataset(folder / "good.nc", STEPS)
     _write_dataset(folder / "short.nc", 6)
+    _write_dataset(folder / "gauged.nc", STEPS, ("upper", "outlet"))
+    _write_dataset(folder / "others.nc", STEPS, ("a", "b", "c"))
     _write_models(folder)
 
 
@@ -176,25 +178,30 @@ def _write_netcdf(
         variable[:] = stored.transpose([("time", "y", "x").index(dim) for dim in dims]) if dated else stored[0]
 
 
-def _write_dataset(path: Path, steps: int) -> None:
-    """Rain, and a store that keeps 80 % of itself and gains the rain."""
+def _write_dataset(path: Path, steps: int, gauges: tuple[str, ...] = ()) -> None:
+    """Rain, a store that keeps 80 % of itself and gains the rain, and at ``gauges`` a flow that is its mean."""
     import numpy as np
 
     from freshet.core.contracts import Grid
-    from freshet.core.data.store import VariableInfo, write_dataset
+    from freshet.core.data.store import Gauges, VariableInfo, write_dataset
 
     rain = np.random.default_rng(2).gamma(0.3, 10.0, (steps, ROWS, COLUMNS)).astype(np.float32)
     store = np.zeros_like(rain)
     for step in range(1, steps):
         store[step] = 0.8 * store[step - 1] + rain[step]
+    flow = np.repeat(store.mean(axis=(1, 2))[:, None], len(gauges), axis=1)
+    info = VariableInfo("flow", "target", "discharge", "m3/s", "Flow", gauges=True)
+    grid, east = Grid("EPSG:3035", WEST, NORTH, CELL, CELL, COLUMNS, ROWS), WEST + CELL * (0.5 + np.arange(len(gauges)))
     write_dataset(
-        path, name=path.stem, grid=Grid("EPSG:3035", WEST, NORTH, CELL, CELL, COLUMNS, ROWS),
+        path, name=path.stem, grid=grid,
         times=np.datetime64(START, "s") + np.arange(steps) * np.timedelta64(DAY, "s"), step_seconds=float(DAY),
         dynamic={
             "rain": (VariableInfo("rain", "input", "precipitation", "mm/d", "Rain"), rain),
             "store": (VariableInfo("store", "target", "soil_water", "mm", "Store"), store),
+            **({"flow": (info, flow)} if gauges else {}),
         },
         static={}, mask=np.ones((ROWS, COLUMNS), dtype=bool), provenance={},
+        gauges=Gauges.on(grid, list(gauges), east, np.full(len(gauges), NORTH - CELL / 2)) if gauges else None,
     )  # fmt: skip
 
 
@@ -208,12 +215,16 @@ def _write_models(folder: Path) -> None:
     from freshet.core.training.model_file import build_from_card, save_model
     from freshet.core.training.setup import build_card, splits_of
 
-    path, window = str(folder / "good.nc"), 8
-    model = ModelConfig("convlstm", {"hidden": [2]})
-    job = TrainJob(datasets=(path,), target="store", inputs=("rain",), window=window, model=model)
-    with Dataset.open(path) as dataset:
-        card = build_card(job, [dataset], splits_of([dataset], job.split, window, 0, 1))
-    save_model(folder / "model.safetensors", build_from_card(card), card)
+    window = 8
+    for name, file, target, model in (
+        ("model", "good.nc", "store", ModelConfig("convlstm", {"hidden": [2]})),
+        ("gauge_model", "gauged.nc", "flow", ModelConfig("lstm", {"hidden_size": 2})),
+    ):
+        path = str(folder / file)
+        job = TrainJob(datasets=(path,), target=target, inputs=("rain",), window=window, model=model)
+        with Dataset.open(path) as dataset:
+            card = build_card(job, [dataset], splits_of([dataset], job.split, window, 0, 1))
+        save_model(folder / f"{name}.safetensors", build_from_card(card), card)
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "truncated.safetensors").write_bytes(whole[: len(whole) * 2 // 3])
     (folder / "altered.safetensors").write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])

@@ -142,6 +142,46 @@ FAULTS = (
     Fault(
         "a window longer than the series", "train", ("'good'", "window is longer than the series", "Shorten the window")
     ),
+    Fault(
+        "a model of gauges asked for maps",
+        "train",
+        ("'cnn-lstm' cannot predict 'store', which is a map", "a family that predicts maps: convlstm", "Choose one"),
+    ),
+    Fault(
+        "a model of maps asked for gauges",
+        "train",
+        ("'convgru' cannot predict 'flow', which is a series at gauges", "lstm", "or another target: rain, store"),
+    ),
+    Fault(
+        "a water balance of two gauges",
+        "train",
+        ("'flow' has 2 gauges", "a water balance has one outlet", "such as lstm"),
+    ),
+    Fault(
+        "a window shorter than the model needs",
+        "train",
+        ("The window is shorter than 'cnn' needs", "at least 6 steps", "Lengthen the window to 6 steps", "cnn.frames"),
+    ),
+    Fault(
+        "more supervised steps than the window has",
+        "train",
+        ("More steps are supervised than the window has", "at most 5", "Lower 'supervised steps'"),
+    ),
+    Fault(
+        "an option out of range",
+        "train",
+        ("convlstm.hidden[0] is not usable", "at least 1 channels", "Found: 0", "Correct"),
+    ),
+    Fault(
+        "a model of other gauges",
+        "predict",
+        ("'others' has other gauges than the model predicts", "upper, outlet", "a, b, c", "Prepare a dataset"),
+    ),
+    Fault(
+        "a model of gauges to explain",
+        "explain",
+        ("The model predicts 2 gauges", "explanations are made for maps", "Choose another model"),
+    ),
     Fault("a model's window longer than the series", "predict", ("window is longer than the series", "longer dataset")),
     Fault(
         "a truncated model",
@@ -194,7 +234,21 @@ _SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
     "a constant input": ("constant", {}),
     "a constant target": ("constant", {"role": "target"}),
 }
+# What the job of each fault of ``train`` says in place of a good one.
+_TASKS: dict[str, dict[str, Any]] = {
+    "no file of a dataset": {"datasets": ["does_not_exist.nc"]},
+    "the target among the inputs": {"inputs": ["rain", "store"]},
+    "a window longer than the series": {"window": 5 * STEPS},
+    "a model of gauges asked for maps": {"model": {"family": "cnn-lstm"}},
+    "a model of maps asked for gauges": {"model": {"family": "convgru"}, "target": "flow"},
+    "a water balance of two gauges": {"model": {"family": "mc-lstm"}, "target": "flow"},
+    "a window shorter than the model needs": {"model": {"family": "cnn", "options": {"frames": 6}}},
+    "more supervised steps than the window has": {"supervised_steps": 6},
+    "an option out of range": {"model": {"family": "convlstm", "options": {"hidden": [0]}}},
+}
 _MODELS = {
+    "a model of other gauges": "gauge_model",
+    "a model of gauges to explain": "gauge_model",
     "no file of a model": "does_not_exist",
     "a model's window longer than the series": "model",
     "a truncated model": "truncated",
@@ -205,6 +259,11 @@ _MODELS = {
     "a truncated model to fine-tune": "truncated",
     "an altered model to explain": "altered",
     "a model of another program to evaluate": "foreign",
+}
+_DATASETS = {
+    "a model's window longer than the series": "short.nc",
+    "a model of other gauges": "others.nc",
+    "a model of gauges to explain": "gauged.nc",
 }
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.part(\.|$)")
 OUTPUT = "result"  # the folder, below the one of the files, that must stay empty but for finished parts
@@ -219,7 +278,7 @@ def job_of(fault: Fault, folder: Path) -> dict[str, Any]:
     job: dict[str, Any] = {"model": str(folder / f"{_MODELS[fault.name]}.safetensors")}
     if fault.verb == "finetune":
         return {**job, "datasets": [str(folder / "good.nc")], "training": {"epochs": 1, "threads": 1}}
-    job["dataset"] = str(folder / ("short.nc" if "window" in fault.name else "good.nc"))
+    job["dataset"] = str(folder / _DATASETS.get(fault.name, "good.nc"))
     return {**job, "date": "2001-04-20", "x": WEST + 1500, "y": NORTH - 1500} if fault.verb == "explain" else job
 
 
@@ -233,7 +292,9 @@ def parameters_of(fault: Fault, folder: Path) -> dict[str, Any]:
         return {"NAME": job["name"], "SOURCES": sources, "GRID_LIKE": "good", "DATASET": job["output"]}
     if fault.verb == "train":
         values = {"DATASETS": job["datasets"], "TARGET": job["target"], "INPUTS": ", ".join(job["inputs"])}
-        return {**values, "WINDOW": job["window"], "EPOCHS": 1}
+        own = {"WINDOW": job["window"], "EPOCHS": 1, "SUPERVISED_STEPS": job["training"]["supervised_steps"]}
+        model = {"FAMILY": job["model"]["family"], "OPTIONS": json.dumps(job["model"]["options"])}
+        return {**values, **own, **model}
     if fault.verb == "finetune":
         return {"MODEL": job["model"], "DATASETS": job["datasets"], "EPOCHS": 1}
     values = {"MODEL": job["model"], "DATASET": job["dataset"]}
@@ -261,13 +322,15 @@ def _prepare(fault: Fault, folder: Path) -> dict[str, Any]:
 
 
 def _train(fault: Fault, folder: Path) -> dict[str, Any]:
-    missing, among = "no file" in fault.name, "among" in fault.name
+    task = _TASKS[fault.name]
+    gauged = "gauges" in fault.name
     return {
-        "datasets": [str(folder / ("does_not_exist.nc" if missing else "good.nc"))],
-        "target": "store",
-        "inputs": ["rain", "store"] if among else ["rain"],
-        "window": 5 if among or missing else 5 * STEPS,
-        "training": {"epochs": 1, "threads": 1},
+        "datasets": [str(folder / name) for name in task.get("datasets", ["gauged.nc" if gauged else "good.nc"])],
+        "target": task.get("target", "store"),
+        "inputs": task.get("inputs", ["rain"]),
+        "window": task.get("window", 5),
+        "model": {"options": {}, **task.get("model", {"family": "convlstm"})},
+        "training": {"epochs": 1, "threads": 1, "supervised_steps": task.get("supervised_steps", 1)},
     }
 
 

@@ -128,6 +128,25 @@ def test_values_reach_the_job(provider, context, write_dataset_file):
     assert (job.split.train.end, job.split.test.start, job.split.test.end) == ("1990-01-20", "1990-01-31", "")
 
 
+def test_further_targets_and_what_is_known_ahead_reach_the_job(provider, context, write_dataset_file):
+    values = {"DATASETS": [write_dataset_file()], "TARGET": "sm", "INPUTS": "rain", "WINDOW": 5, "LEAD": 1, "LEADS": 2}
+    ahead = {"FAMILY": "convlstm-ed", "AHEAD": "rain", "SAMPLING": 0.25}
+    job = _job(provider, "train", {**values, **ahead}, context)
+    assert (job.ahead, job.training.sampling, job.run_through) == (("rain",), 0.25, False)
+    also = {"ALSO": "rain", "INPUTS": "sm", "RUN_THROUGH": True}
+    job = _job(provider, "train", {**values, **also}, context)
+    assert job.targets == ("sm", "rain") and job.run_through
+    tuned = {**values, **ahead, "SPACE": '{"training.seed": [1, 2]}'}
+    assert _job(provider, "tune", tuned, context).train.ahead == ("rain",)
+
+
+def test_series_and_gauges_are_outputs_wherever_a_model_predicts(provider):
+    for name in ("train", "finetune", "predict", "evaluate"):
+        outputs = {item.name(): item.type() for item in provider.algorithm(name).outputDefinitions()}
+        assert outputs["SERIES"] == "outputFile" and outputs["GAUGES"] == "outputVector", name
+    assert "GAUGES" not in {item.name() for item in provider.algorithm("compare").outputDefinitions()}
+
+
 def test_choice_can_be_given_by_name_or_by_number(provider, context, write_dataset_file):
     values = {"DATASETS": [write_dataset_file()], **TRAIN}
     found = [
@@ -152,6 +171,17 @@ def test_choice_can_be_given_by_name_or_by_number(provider, context, write_datas
         ({"OPTIONS": "{hidden"}, "not valid JSON"),
         ({"OPTIONS": '{"depth": 3}'}, "has no option 'depth'"),
         ({"TRAIN_PERIOD": "1990"}, "from/to"),
+        ({"ALSO": "snow"}, "no variable 'snow'"),
+        ({"ALSO": "rain"}, "'rain' is also an input, without a lag"),
+        ({"AHEAD": "rain"}, "'convlstm' reads no variables that are known ahead"),
+        ({"FAMILY": "convlstm-ed", "RUN_THROUGH": True}, "cannot run through the dates"),
+        ({"FAMILY": "convlstm-ed", "SUPERVISED_STEPS": 2}, "Set 'supervised steps' to 1"),
+        ({"SUPERVISED_STEPS": 6}, "More steps are supervised than the window has"),
+        ({"SAMPLING": 1.5}, "TrainingConfig.sampling is not usable. Expected: at most 1"),
+        ({"SAMPLING": 0.5}, "nothing to sample for"),
+        ({"FAMILY": "cnn", "WINDOW": 3}, "The window is shorter than 'cnn' needs"),
+        ({"FAMILY": "cnn-lstm"}, "'cnn-lstm' cannot predict 'sm', which is a map"),
+        ({"OPTIONS": '{"hidden": [0]}'}, "convlstm.hidden[0] is not usable"),
         ({"TEST_SHARE": 0.8, "VALIDATION_SHARE": 0.2}, "left for training"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import os
@@ -227,11 +228,63 @@ def test_tune_keeps_the_better_of_two_trials(process, prepared, home):
 
 
 @pytest.fixture(scope="module")
+def gauged(process, folder, home):
+    """A training to two gauges, of discharge and of the mean store beside it."""
+    own = {
+        "DATASETS": [str(folder / "gauged.nc")], "TARGET": "flow", "INPUTS": "rain", "ALSO": "store", "WINDOW": WINDOW,
+        "WARM_UP": 0, "LEADS": 2, "FAMILY": "cnn-lstm", "RUN_THROUGH": "false",
+        "OPTIONS": '{"channels": [4], "hidden_size": 6, "layers": 1}',
+    }  # fmt: skip
+    return process.results("train", **own, **{**TRAINING, "EPOCHS": 8}, RUN_FOLDER=str(home / "gauged"))
+
+
+def _rows(path: str, gauge: str, lead: int = 0) -> dict:
+    with open(path, encoding="utf-8", newline="") as handle:
+        rows = [row for row in csv.DictReader(handle) if (row["gauge"], row["lead_steps"]) == (gauge, str(lead))]
+    return {row["date"]: (float(row["predicted"]), float(row["observed"])) for row in rows}
+
+
+def test_a_training_to_gauges_gives_its_series_and_its_gauges_with_scores(gauged, folder):
+    assert Path(gauged["MODEL"]).is_file() and Path(gauged["REPORT"]).is_file() and gauged["MAPS"] == []
+    assert "PREDICTED" not in gauged, "a model of gauges has no maps"
+    points = {item["properties"]["id"]: item["properties"] for item in json.loads(_text(gauged["GAUGES"]))["features"]}
+    assert set(points) == {"upper", "outlet"}
+    store = _read(f'NETCDF:"{folder / "gauged.nc"}":store').mean(axis=(1, 2))
+    for gauge, scores in points.items():
+        rows = _rows(gauged["SERIES"], gauge)
+        assert len(rows) > 8 and rows.keys() != _rows(gauged["SERIES"], gauge, 1).keys(), (
+            "the second lead is a day later"
+        )
+        predicted, observed = (np.array([pair[k] for pair in rows.values()]) for k in (0, 1))
+        assert scores["nse"] == pytest.approx(_nse(predicted, observed), abs=1e-3)
+        first = int((np.datetime64(next(iter(rows))) - np.datetime64("2001-02-27")).astype(int))
+        np.testing.assert_allclose(observed, store[first : first + len(observed)], rtol=1e-4)
+    further = Path(gauged["SERIES"]).parent / "store" / "series.csv"
+    assert _rows(str(further), "upper").keys() == _rows(gauged["SERIES"], "upper").keys()
+
+
+def test_a_model_of_gauges_predicts_and_is_judged_as_at_its_training(process, gauged, folder, home):
+    values = {"MODEL": gauged["MODEL"], "DATASET": str(folder / "gauged.nc")}
+    found = process.results("predict", **values, RUN_FOLDER=str(home / "gauged_predict"))
+    assert _text(found["SERIES"]) == _text(gauged["SERIES"]) and _text(found["GAUGES"]) == _text(gauged["GAUGES"])
+    judged = process.results("evaluate", **values, RUN_FOLDER=str(home / "gauged_evaluate"))
+    assert judged["NSE"] == pytest.approx(gauged["NSE"], abs=1e-6) and Path(judged["SERIES"]).is_file()
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
 def folder(process, tmp_path_factory):
     return in_qgis.make_files(tmp_path_factory.mktemp("faults"))
 
 
-@pytest.mark.parametrize("name", ["the target among the inputs", "no CRS in a raster", "an altered model"])
+@pytest.mark.parametrize("name", [
+        "the target among the inputs", "no CRS in a raster", "an altered model", "a model of maps asked for gauges",
+        "a window shorter than the model needs", "a model of other gauges",
+    ],
+)  # fmt: skip
 def test_bad_input_ends_with_a_sentence_and_a_status(process, folder, tmp_path, name):
     fault = BY_NAME[name]
     done = process.run(fault.verb, **bad_input.parameters_of(fault, folder), RUN_FOLDER=str(tmp_path / "run"))

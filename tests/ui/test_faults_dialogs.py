@@ -195,6 +195,10 @@ def test_the_page_of_the_model_says_what_is_wrong_and_starts_nothing(dock, real_
     page.target.setCurrentIndex(page.target.findData(job["target"]))
     page.inputs.tick(tuple(job["inputs"]))
     page.shape.editors["window"].setText(str(job["window"]))
+    page.family.choose(job["model"]["family"])
+    for form in (page.options, page.options_more):
+        form.set_values(job["model"]["options"])
+    page.training_more.set_values(job["training"])
     _says(page.notice.text(), fault)
     page.train_button.click()
     assert real_runs.runs() == [] and not page.notice.isHidden()
@@ -218,7 +222,9 @@ def test_the_dialog_to_predict_or_the_page_of_runs_says_what_is_wrong(dock, real
     assert bad_input.half_written(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["a truncated model to fine-tune", "an altered model to explain"])
+@pytest.mark.parametrize(
+    "name", ["a truncated model to fine-tune", "an altered model to explain", "a model of gauges to explain"]
+)
 def test_the_page_of_reasons_says_what_is_wrong_with_a_model(dock, real_runs, folder, tmp_path, wait, name):
     page = dock.pages["why"]
     dock.pages["data"].add_path(str(folder / "good.nc"))

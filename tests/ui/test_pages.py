@@ -31,8 +31,8 @@ from freshet.ui.choice import Choice
 from freshet.ui.cost import convlstm_parameters, memory_bytes, static_channels
 from freshet.ui.dock import FreshetDock
 from freshet.ui.engine_state import EngineState
+from freshet.ui.family_choice import short_citation
 from freshet.ui.live_map import read_live
-from freshet.ui.pages.model import short_citation
 from freshet.ui.text import date_words
 
 
@@ -139,7 +139,7 @@ def test_a_second_dataset_without_an_input_is_named(model, datasets, make_summar
 
 
 def test_the_preset_fills_the_options_and_its_published_parameters_are_counted(model):
-    model.preset.setCurrentIndex(model.preset.findData("convlstm-wflow"))
+    model.family.choose("convlstm-wflow")
     assert model.options.values()["hidden"] == (32, 64)
     options = resolve("convlstm-wflow")[1]
     assert convlstm_parameters(options, dynamic=4, static=0, leads=1) == 264001
@@ -281,7 +281,10 @@ def test_a_live_file_that_is_broken_or_holds_objects_is_not_shown(tmp_path):
 
 
 def test_a_citation_is_short():
-    assert short_citation("Shi, X., Chen, Z. (2015): Title, with comma") == "Shi et al. (2015)"
+    assert short_citation("Shi, X., Chen, Z. (2015): Title, with comma") == "Shi and Chen (2015)"
+    assert short_citation("Shi, X., Chen, Z., Wang, H. (2015): Title") == "Shi et al. (2015)"
+    assert short_citation("Hoedt, P.-J. et al. (2021): Title") == "Hoedt et al. (2021)"
+    assert short_citation("Breiman, L. (2001): Random forests") == "Breiman (2001)"
 
 
 def _run(runs, state=RunState.RUNNING, verb="train"):

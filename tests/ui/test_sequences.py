@@ -55,12 +55,13 @@ def test_no_window_is_longer_than_the_longest_sequence(floods):
     assert "flow" not in floods.names() and floods.variable("flow").gauges
 
 
-def test_the_model_page_offers_whole_sequences_and_no_gauges(dock, datasets, floods, runs):
+def test_the_model_page_offers_whole_sequences_and_gauges_as_target_alone(dock, datasets, floods, runs):
     datasets.add(floods)
     page = dock.pages["model"]
     field = page.periods.sequences["test"]
     assert not field.isHidden() and "may, june, test_1" in field.toolTip()
-    assert [page.target.itemData(i) for i in range(page.target.count())].count("flow") == 0
+    assert page.target.findData("flow") > 0 and "at gauges (m3/s)" in page.target.itemText(page.target.findData("flow"))
+    assert [page.inputs._key(i) for i in range(page.inputs.count())].count("flow") == 0
     page.shape.editors["window"].setText("10")
     field.setText("test_*, ")
     page.periods.sequences["validation"].setText("june")

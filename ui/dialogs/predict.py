@@ -11,10 +11,13 @@ from ...core.contracts.jobs import DEVICES
 from ...core.contracts.model_card import ModelCard, read_card
 from ...core.contracts.models import FAMILIES
 from ...plugin.datasets import Datasets, DatasetSummary, check_length
+from ...plugin.fitting import check_gauges
 from ...plugin.runs import Runs
 from ..choice import Choice
 from ..text import format_step, number, tr
 from ..widgets import DateField, Notice, PathField, button, narrow, row
+
+_MOST = 5  # gauges that are named
 
 
 class PredictDialog(QDialog):
@@ -58,6 +61,7 @@ class PredictDialog(QDialog):
             job = self.job()
             card = read_card(job.model)
             check_length(self.dataset.currentData(), card.window)
+            check_gauges(card, self.dataset.currentData())
             run = self._runs.submit(
                 "predict", job, job.title or tr("Prediction, {name}").format(name=self.dataset.currentText())
             )
@@ -120,10 +124,11 @@ class PredictDialog(QDialog):
             card = read_card(self.model.path())
             self.about.setText(card_words(card))
             check_length(self.dataset.currentData(), card.window)
+            others = check_gauges(card, self.dataset.currentData())
         except FreshetError as error:
             self.notice.fail(error)
             return
-        problems = mismatches(card, self.dataset.currentData())
+        problems = [*mismatches(card, self.dataset.currentData()), *([others] if others else [])]
         self.notice.say("\n".join(problems), "warning")
 
 
@@ -131,24 +136,48 @@ def card_words(card: ModelCard) -> str:
     """What a model is and what it needs, in a few lines."""
     labels = {item.name: item.label for item in FAMILIES}
     lines = [
-        tr("{family}: {target} ({units}) {lead} steps ahead, from the last {window} steps of {step}").format(
+        tr("{family}: {target}, {lead} steps ahead, from the last {window} steps of {step}").format(
             family=labels.get(card.family, card.family),
-            target=card.target.label or card.target.name,
-            units=card.target.units,
-            lead=card.lead,
+            target=target_words(card),
+            lead=f"{card.lead}"
+            if card.leads == 1
+            else tr("{first} to {last}").format(first=card.lead, last=card.lead + card.leads - 1),
             window=card.window,
             step=format_step(card.step_seconds),
         ),
         tr("Needs: ") + ", ".join(f"{item.name} ({item.units})" for item in (*card.inputs, *card.static)),
     ]
+    if card.hidden_share:
+        lines[0] = tr("{family}: fills what is missing of {target}, from {window} steps of {step}").format(
+            family=labels.get(card.family, card.family),
+            target=target_words(card),
+            window=card.window,
+            step=format_step(card.step_seconds),
+        )
+    if card.ahead:
+        known = ", ".join(f"{item.name} ({item.units})" for item in card.ahead)
+        lines.append(tr("Known ahead, for the predicted steps too: {names}").format(names=known))
+    if card.run_through:
+        lines.append(tr("Runs through the dates in one pass that carries its memory on."))
     return "\n".join(lines)
+
+
+def target_words(card: ModelCard) -> str:
+    """'maps of Soil moisture (-)', 'Discharge (m3/s) and Evaporation (mm/d) at 2 gauges (Cochem, Trier)'."""
+    names = [f"{item.label or item.name} ({item.units})" for item in card.targets]
+    told = tr("{first} and {last}").format(first=", ".join(names[:-1]), last=names[-1]) if names[1:] else names[0]
+    if not card.gauges:
+        return tr("maps of {targets}").format(targets=told)
+    listed = ", ".join(card.gauges[:_MOST]) + (", ..." if len(card.gauges) > _MOST else "")
+    where = tr("1 gauge") if len(card.gauges) == 1 else tr("{count} gauges").format(count=len(card.gauges))
+    return tr("{targets} at {where} ({gauges})").format(targets=told, where=where, gauges=listed)
 
 
 def mismatches(card: ModelCard, summary: DatasetSummary) -> list[str]:
     """Sentences on what the dataset lacks, or holds beyond what the model has seen."""
     held = {item.name: item for item in summary.variables}
     found = []
-    for need in (*card.inputs, *card.static):
+    for need in {item.name: item for item in (*card.inputs, *card.static, *card.ahead)}.values():
         have = held.get(need.name)
         if have is None:
             found.append(tr("The dataset has no variable '{name}', which the model needs.").format(name=need.name))

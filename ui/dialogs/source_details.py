@@ -45,6 +45,7 @@ _CHOICES = {
         "idw": "inverse distance",
         "kriging": "kriging",
         "everywhere": "the same everywhere",
+        "cell": "in the cell of each gauge",
         "gauges": "series at the gauges",
     },
 }

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Optional
 
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QLineEdit, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
 from ...core.contracts import FreshetError, ModelConfig, TrainingConfig, TrainJob
 from ...core.contracts.config import rule_of
 from ...core.contracts.dates import parse_date
-from ...core.contracts.models import FAMILIES, Family, family, resolve
+from ...core.contracts.models import resolve
 from ...core.contracts.variables import SCALERS
 from ...plugin.datasets import Datasets, DatasetSummary
 from ...plugin.runs import Runs
 from ..choice import Choice
 from ..cost import cost_words, seconds_of_an_epoch
 from ..dialogs.predict import PredictDialog
-from ..forms import Form, config_fields, family_fields
+from ..family_choice import FamilyCombo, about_words, fault_words, fit_words
+from ..family_options import FamilyOptions
+from ..forms import Form, config_fields
+from ..further import FurtherTask, target_words
 from ..periods import Periods, shares
 from ..picks import Picks
 from ..text import tr
+from ..what_for import WhatFor
 from ..widgets import Fold, Notice, button, heading, narrow, row
-from .model_checks import check_against_data, read_scalers, static_words
+from .model_checks import check_against_data, field_at_fault, read_scalers, static_words
 from .page import Page
 
 SHAPE_FIELDS = ("window", "warm_up", "lead", "leads")
@@ -54,21 +57,27 @@ class ModelPage(Page):
 
     def job(self) -> TrainJob:
         """The training as it stands on the page; raises :class:`FreshetError` with the sentence to show."""
-        job = TrainJob(
-            datasets=self.datasets.ticked(),
-            target=self.target.currentData() or "",
-            inputs=self.inputs.ticked(),
-            static=self.static.ticked(),
-            season=self.season.isChecked(),
-            split=self.periods.split(),
-            scalers=read_scalers(self.scalers.text()),
-            model=ModelConfig(self.family.currentData(), {**self.options.values(), **self.options_more.values()}),
-            training=TrainingConfig(**self.training.values(), **self.training_more.values()),
-            title=self.title.text().strip(),
-            **self.shape.values(),
-        )
+        job = TrainJob(**self._fields())
         check_against_data(job, self._summaries)
         return job
+
+    def _fields(self) -> dict[str, Any]:
+        options = {**self.options.values(), **self.options_more.values()}
+        return {
+            "datasets": self.datasets.ticked(),
+            "target": self.target.currentData() or "",
+            "inputs": self.inputs.ticked(),
+            "static": self.static.ticked(),
+            "season": self.season.isChecked(),
+            "split": self.periods.split(),
+            "scalers": read_scalers(self.scalers.text()),
+            "model": ModelConfig(self.family.family.name, options),
+            "training": TrainingConfig(**self.training.values(), **self.training_more.values()),
+            "title": self.title.text().strip(),
+            **self.shape.values(),
+            **self.further.values(),
+            **self.what_for.values(),
+        }
 
     def train(self) -> None:
         """Submit the training and show its run."""
@@ -103,9 +112,8 @@ class ModelPage(Page):
         self.datasets.tick(job.datasets)
         self._leading = next(iter(self.datasets.ticked()), "")
         self._follow_data()
-        self.preset.setCurrentIndex(0)
         chosen, options = resolve(job.model.family, job.model.options)
-        self.family.setCurrentIndex(self.family.findData(chosen))
+        self.family.choose(chosen)
         for form in (self.options, self.options_more):
             form.set_values(options)
         self.target.setCurrentIndex(self.target.findData(job.target))
@@ -113,6 +121,8 @@ class ModelPage(Page):
         self.static.tick(job.static)
         self.season.setChecked(job.season)
         self.shape.set_values(vars(job))
+        self.further.set_values(job)
+        self.what_for.set_values(job)
         for form in (self.training, self.training_more):
             form.set_values(vars(job.training))
         self.scalers.setText(", ".join(f"{name}: {kind}" for name, kind in job.scalers.items()))
@@ -131,7 +141,7 @@ class ModelPage(Page):
             self.datasets.tick((self._choice.dataset or next(iter(self._summaries)),))
         known = bool(self._summaries)
         self.empty.say(
-            "" if known else tr("No dataset yet: build one on the page Data, or predict with a saved model (Load ...).")
+            "" if known else tr("No dataset yet: build one on the page Data, or predict with a saved model.")
         )
         for part in self._parts:
             part.setVisible(known)
@@ -149,20 +159,15 @@ class ModelPage(Page):
     # -- building
 
     def _build_top(self) -> None:
-        self.preset = narrow(QComboBox())
-        self.preset.setObjectName("freshetModelPreset")
-        self.preset.setToolTip(tr("A model with options from a published work; every option can still be changed."))
-        self.preset.addItem(tr("No preset"), "")
-        for item in FAMILIES:
-            for preset in item.presets:
-                self.preset.addItem(preset.label, preset.name)
-                self.preset.setItemData(self.preset.count() - 1, preset.help, 3)
         self.load_button = button(
-            tr("Load ..."), "freshetModelLoad", self.open_predict, tr("Take a saved model file and predict with it.")
+            tr("Load a saved model ..."),
+            "freshetModelLoad",
+            self.open_predict,
+            tr("Take a saved model file and predict with it."),
         )
-        label = QLabel(tr("Preset"))
-        label.setBuddy(self.preset)
-        self.body.addLayout(row(label, self.preset, self.load_button, stretch=False))
+        self.body.addLayout(row(self.load_button))
+        self.what_for = WhatFor("freshetModelUse")
+        self.body.addWidget(self.what_for)
 
     def _build_task(self) -> None:
         self._task = QWidget()
@@ -192,23 +197,21 @@ class ModelPage(Page):
         self.shape.editors["warm_up"].setPlaceholderText(tr("chosen by itself"))
         self.periods = Periods("freshetModelPeriods")
         self._period_heading = heading(tr("Periods"), "freshetModelPeriodsHeading")
-        for widget in (self._task, self.shape, self._period_heading, self.periods):
+        self.further = FurtherTask("freshetModelFurther")
+        self._further_fold = Fold(tr("More about the task"), self.further, "freshetModelFurtherFold")
+        for widget in (self._task, self.shape, self._further_fold, self._period_heading, self.periods):
             self.body.addWidget(widget)
 
     def _build_model(self) -> None:
         self._model_heading = heading(tr("Model"), "freshetModelModelHeading")
-        self.family = narrow(QComboBox())
-        self.family.setObjectName("freshetModelFamily")
-        for item in FAMILIES:
-            self.family.addItem(item.label, item.name)
+        self.family = FamilyCombo("freshetModelFamily")
+        self.fit = Notice("freshetModelFit")
         self.about = QLabel()
         self.about.setObjectName("freshetModelAbout")
         self.about.setWordWrap(True)
-        self._options_place = QWidget()
-        self._options_column = QHBoxLayout(self._options_place)
-        self._options_column.setContentsMargins(0, 0, 0, 0)
-        self._options_fold: Optional[Fold] = None
-        for widget in (self._model_heading, self.family, self.about, self._options_place):
+        self.about.setOpenExternalLinks(True)
+        self._options_place = FamilyOptions()
+        for widget in (self._model_heading, self.family, self.fit, self.about, self._options_place):
             self.body.addWidget(widget)
 
     def _build_training(self) -> None:
@@ -243,31 +246,14 @@ class ModelPage(Page):
         name.setBuddy(self.title)
         self._title_row = QWidget()
         self._title_row.setLayout(row(name, self.title, self.train_button, stretch=False))
-        for widget in (
-            self._training_heading,
-            self.training,
-            self._training_fold,
-            self.cost,
-            self.notice,
-            self._title_row,
-        ):
+        training = (self._training_heading, self.training, self._training_fold, self.cost)
+        for widget in (*training, self.notice, self._title_row):
             self.body.addWidget(widget)
         self.close_column()
         self._parts = (
-            self._task,
-            self.shape,
-            self._period_heading,
-            self.periods,
-            self._model_heading,
-            self.family,
-            self.about,
-            self._options_place,
-            self._training_heading,
-            self.training,
-            self._training_fold,
-            self.cost,
-            self._title_row,
-        )
+            self.what_for, self._task, self.shape, self._further_fold, self._period_heading, self.periods,
+            self._model_heading, self.family, self.about, self._options_place, *training, self._title_row,
+        )  # fmt: skip
 
     def _connect(self) -> None:
         self._datasets.changed.connect(self.refresh)
@@ -276,18 +262,14 @@ class ModelPage(Page):
         self._runs.changed.connect(self._forget_past)
         self.datasets.itemChanged.connect(self._follow_data)
         self.family.currentIndexChanged.connect(self._show_family)
-        self.preset.currentIndexChanged.connect(self._take_preset)
+        self.target.currentIndexChanged.connect(self._follow_target)
+        self.what_for.chosen.connect(self._take_use)
         for signal in (
-            self.target.currentIndexChanged,
-            self.inputs.itemChanged,
-            self.static.itemChanged,
-            self.season.toggled,
-            self.shape.changed,
-            self.periods.changed,
-            self.training.changed,
-            self.training_more.changed,
-            self.scalers.textChanged,
-        ):
+            self.what_for.changed,
+            self._options_place.changed, self.further.changed, self.inputs.itemChanged, self.static.itemChanged,
+            self.season.toggled, self.shape.changed, self.periods.changed, self.training.changed,
+            self.training_more.changed, self.scalers.textChanged,
+        ):  # fmt: skip
             signal.connect(self._check)
 
     # -- following
@@ -302,12 +284,12 @@ class ModelPage(Page):
             self._check()
             return
         moving = [item for item in first.variables if not (item.static or item.gauges)]
-        moving.sort(key=lambda item: item.role != "target")
         before = self.target.currentData()
         self.target.blockSignals(True)
         self.target.clear()
-        for item in moving:
-            self.target.addItem(f"{item.label or item.name} ({item.units})", item.name)
+        for item in sorted(first.variables, key=lambda item: item.role != "target"):
+            if not item.static:
+                self.target.addItem(target_words(item, first), item.name)
         self.target.setCurrentIndex(max(0, self.target.findData(before)))
         self.target.blockSignals(False)
         self.inputs.fill(
@@ -323,52 +305,70 @@ class ModelPage(Page):
             self.periods.set_dates(dates)
         ticked = [self._summaries[path] for path in self.datasets.ticked() if path in self._summaries]
         self.periods.set_sequences([name for item in ticked for name in item.sequences])
+        self._follow_target()
+
+    def _take_use(self) -> None:
+        first = next((self._summaries[path] for path in self.datasets.ticked() if path in self._summaries), None)
+        self.what_for.fill(self, first)
+        self._check()
+
+    def _follow_target(self, *_: Any) -> None:
+        """Offer what fits target and family, and say what does not."""
+        first = next((self._summaries[path] for path in self.datasets.ticked() if path in self._summaries), None)
+        if first is not None and self.target.currentData():
+            target, found = first.variable(self.target.currentData()), self.family.family
+            self.family.follow(target.gauges)
+            label = target.label or target.name
+            fault = fault_words(found, label, target.gauges)
+            self.fit.say(fault or fit_words(label, target.gauges), "error" if fault else "plain")
+            self.further.follow(first.variables, target.name, found)
+            self._further_fold.setVisible(not self.further.empty)
+            self.training_more.show_row("sampling", found.uses_truth)
         self._check()
 
     def _show_family(self, *_: Any) -> None:
-        found: Family = family(self.family.currentData())
-        self.about.setText(f"{found.summary} <a href='https://doi.org/{found.doi}'>{short_citation(found.paper)}</a>")
+        found = self.family.family
         self.about.setToolTip(found.paper)
-        self.about.setOpenExternalLinks(True)
-        if self._options_fold is not None:
-            self._options_column.removeWidget(self._options_fold)
-            self._options_fold.deleteLater()
-        self.options = Form(family_fields(found), "freshetModelOptions", "common")
-        self.options_more = Form(family_fields(found), "freshetModelOptions", "advanced")
-        self.options_more.setObjectName("freshetModelOptionsMore")
-        inner = QWidget()
-        column = QFormLayout(inner)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addRow(self.options)
-        column.addRow(self.options_more)
-        self._options_fold = Fold(tr("Options of the model"), inner, "freshetModelOptionsFold")
-        self._options_column.addWidget(self._options_fold)
-        self.options.changed.connect(self._check)
-        self.options_more.changed.connect(self._check)
-        self._check()
-
-    def _take_preset(self, *_: Any) -> None:
-        name = self.preset.currentData()
-        chosen, options = resolve(name or self.family.currentData())
-        self.family.setCurrentIndex(self.family.findData(chosen))
-        self.options.set_values(options)
-        self.options_more.set_values(options)
+        self.options, self.options_more = self._options_place.show_family(found)
+        if self.family.preset is not None:
+            chosen = resolve(self.family.preset.name)[1]
+            self.options.set_values(chosen)
+            self.options_more.set_values(chosen)
+        self._follow_target()
 
     # -- checking
 
     def _check(self, *_: Any) -> None:
         if not self._summaries:
-            self.notice.clear_text()
+            for notice in (self.notice, self.fit):
+                notice.clear_text()
             return
         try:
             job = self.job()
         except FreshetError as error:
             self.notice.fail(error)
             self.cost.setText("")
+            self._tell_beside(str(error))
             return
         self.notice.clear_text()
+        self._tell_beside("")
         seconds = seconds_of_an_epoch(job, self._past_runs(), self._measured)
         self.cost.setText(cost_words(job, self._summaries, seconds))
+
+    def _tell_beside(self, sentence: str) -> None:
+        """Put the sentence also beside the field that is at fault, where it is one that can be told."""
+        try:
+            fields = self._fields()
+            field = field_at_fault(fields) if sentence else ""
+        except FreshetError:
+            fields, field = {}, ""
+        self.about.setText(about_words(self.family.family, self.family.preset, fields and fields["model"].options))
+        for form in (self.shape, self.training, self.training_more, self.further):
+            form.tell(field, sentence)
+        if self.further.has(field):
+            self._further_fold.toggle.setChecked(True)
+        if field in self.training_more.editors:
+            self._training_fold.toggle.setChecked(True)
 
     def _past_runs(self) -> list:
         """The runs, read once after each change: checking at every keystroke must stay cheap."""
@@ -382,11 +382,3 @@ class ModelPage(Page):
     def _suggested_title(self) -> str:
         first = self._summaries[self.datasets.ticked()[0]]
         return f"{self.target.currentText().split(' (')[0]}, {first.name}"
-
-
-def short_citation(paper: str) -> str:
-    """'Shi et al. (2015)' from the whole reference."""
-    year = re.search(r"\(\d{4}\)", paper)
-    authors = paper[: year.start()] if year else paper
-    several = authors.count(",") > 1
-    return f"{paper.split(',')[0]}{' et al.' if several else ''} {year.group(0) if year else ''}".strip()

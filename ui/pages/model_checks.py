@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from ...core.contracts import ConfigError, DataError, TrainJob
+from typing import Any, Optional
+
+from ...core.contracts import ConfigError, DataError, FreshetError, TrainJob
 from ...core.contracts.variables import SCALERS, quantity
 from ...plugin.dataset_values import class_codes
 from ...plugin.datasets import DatasetSummary, VariableSummary
+from ...plugin.fitting import check_task
 from ..text import tr
 
 
 def check_against_data(job: TrainJob, summaries: dict[str, DatasetSummary]) -> None:
-    """The variables are there and the windows fit into the series; raises ConfigError."""
+    """The variables are there, the family fits them, and the windows fit into the series; raises FreshetError."""
     for path in job.datasets:
         summary = summaries[path]
-        names = set(summary.names())
-        lacking = [name for name in (job.target, *job.inputs, *job.static) if name not in names]
+        names = {item.name for item in summary.variables}
+        lacking = [name for name in (*job.targets, *job.inputs, *job.static, *job.ahead) if name not in names]
         if lacking:
             raise ConfigError(
                 tr("The dataset '{name}' has no variable '{variable}'").format(name=summary.name, variable=lacking[0]),
                 expected=", ".join(sorted(names)),
                 remedy=tr("Leave the variable out, or take a dataset that has it"),
             )
-        needed = job.window + (job.warm_up or 0) + job.lead + job.leads - 1
+        check_task(job, summary)
+        needed = job.window + (job.warm_up or 0) + max(0, job.lead + job.leads - 1)
         if needed > summary.longest:
             raise ConfigError(
                 tr("The window is longer than the series of '{name}'").format(name=summary.name),
@@ -31,6 +35,46 @@ def check_against_data(job: TrainJob, summaries: dict[str, DatasetSummary]) -> N
                 got=tr("{needed} steps").format(needed=needed),
                 remedy=tr("Shorten the window"),
             )
+
+
+# Fields, and what is put into each to see whether the fault is its own.
+_TRIED = (
+    ("hidden_share", 0.3),
+    ("sampling", 0.0),
+    ("supervised_steps", 1),
+    ("run_through", False),
+    ("ahead", ()),
+    ("leads", 1),
+    ("also", ()),
+    ("window", 10000),
+)
+
+
+def field_at_fault(fields: dict[str, Any]) -> str:
+    """The field of a training job (``fields`` of :class:`TrainJob`) that alone keeps it from being valid; empty where
+    there is none.
+    """
+    if _is_valid(fields):
+        return ""
+    return next((name for name, value in _TRIED if _is_valid(_with(fields, name, value))), "")
+
+
+def _with(fields: dict[str, Any], name: str, value: Any) -> Optional[dict[str, Any]]:
+    """The fields with another value in one of them; None where that is what stands there."""
+    if name in fields:
+        return None if fields[name] == value else {**fields, name: value}
+    training = fields["training"]
+    return None if getattr(training, name) == value else {**fields, "training": training.replace(**{name: value})}
+
+
+def _is_valid(fields: Optional[dict[str, Any]]) -> bool:
+    if fields is None:
+        return False
+    try:
+        TrainJob(**fields)
+    except FreshetError:
+        return False
+    return True
 
 
 def read_scalers(text: str) -> dict[str, str]:

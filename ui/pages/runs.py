@@ -7,7 +7,16 @@ from typing import Any, Optional
 
 from qgis.PyQt.QtCore import QTimer, QUrl
 from qgis.PyQt.QtGui import QDesktopServices
-from qgis.PyQt.QtWidgets import QLabel, QPlainTextEdit, QProgressBar, QSizePolicy, QSpacerItem, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import (
+    QLabel,
+    QMenu,
+    QPlainTextEdit,
+    QProgressBar,
+    QSizePolicy,
+    QSpacerItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ...core.contracts import Event, EventKind, EventTail, FreshetError, RunFolder, RunState
 from ...plugin.runs import Runs, RunSummary
@@ -33,7 +42,8 @@ VERBS = {
 }
 _COLOURS = {RunState.FAILED: "#b2182b", RunState.LOST: "#b2182b", RunState.CANCELLED: "#777777"}
 _REFRESH_MS = 250
-WITH_MAPS = ("predicted", "observed", "delta", "score-map", "attribution")
+WITH_MAPS = ("predicted", "filled", "observed", "delta", "score-map", "attribution")
+WITH_GAUGES = ("series", "gauges")
 
 
 class RunsPage(Page):
@@ -137,6 +147,8 @@ class RunsPage(Page):
         self.report_button = button(
             tr("Report"), "freshetRunsReport", self._open_report, tr("Open the report of this run.")
         )
+        self.reports = QMenu(self)
+        self.reports.setObjectName("freshetRunsReports")
         self.folder_button = button(
             tr("Folder"), "freshetRunsFolder", self._open_folder, tr("Open the folder of this run.")
         )
@@ -255,9 +267,9 @@ class RunsPage(Page):
         self.cancel_button.setEnabled(running and not folder.cancel_requested())
         if running and folder.cancel_requested():
             self.state.setText(tr("stopping ..."))
-        self.maps_button.setVisible(bool(self._kinds & set(WITH_MAPS)))
+        self.maps_button.setVisible(bool(self._kinds & {*WITH_MAPS, *WITH_GAUGES}))
         self.why_button.setVisible(summary.verb == "explain" and summary.state is RunState.DONE)
-        self.report_button.setVisible(folder.report_file.is_file())
+        self.report_button.setVisible(folder.report_file.is_file() or bool(reports_of(folder)))
 
     # -- buttons
 
@@ -290,7 +302,35 @@ class RunsPage(Page):
         _open(self.list.key())
 
     def _open_report(self) -> None:
-        _open(str(RunFolder(self.list.key()).report_file))
+        run = RunFolder(self.list.key())
+        reports = reports_of(run) or [("", str(run.report_file))]
+        if len(reports) == 1:
+            _open(reports[0][1])
+            return
+        self.reports.clear()
+        for words, path in reports:
+            self.reports.addAction(words).triggered.connect(lambda *_, path=path: _open(path))
+        self.reports.popup(self.report_button.mapToGlobal(self.report_button.rect().bottomLeft()))
+
+
+def reports_of(run: RunFolder) -> list[tuple[str, str]]:
+    """Name and path of each report of a run: its own, and those of further targets and basins."""
+    try:
+        artifacts = run.artifacts()
+    except FreshetError:
+        return []
+    found: dict[str, str] = {}
+    for item in artifacts:
+        path = run.resolve(item)
+        if item.kind == "report" and path.is_file():
+            own = path == run.report_file
+            # The maps and series of a part lie beside its report; they say what it is of.
+            folder = run.results if own else path.parent
+            beside = (a for a in artifacts if a.kind in ("predicted", "series") and run.resolve(a).parent == folder)
+            label = next((a.group for a in beside if a.group), path.parent.name)
+            part = "" if own else f" ({path.parent.relative_to(run.results).as_posix()})"
+            found[str(path)] = tr("Report: {label}").format(label=label + part)
+    return [(words, path) for path, words in found.items()]
 
 
 def state_words(summary: RunSummary) -> str:

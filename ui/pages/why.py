@@ -10,11 +10,11 @@ from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QRa
 
 from ...core.contracts import ConfigError, ExplainJob, FreshetError, Grid, RunFolder, RunState
 from ...core.contracts.config import Rule
-from ...core.contracts.model_card import read_card
+from ...core.contracts.explain_checks import check_explainable
 from ...plugin.datasets import Datasets, DatasetSummary
 from ...plugin.layers import add_run_results
 from ...plugin.runs import Runs
-from ..attribution import answer_words, named, read_attribution, step_word
+from ..attribution import answer_words, named, read_attribution, readable_card, step_word
 from ..charts import BridgeChart, BridgeData, StepsChart, StepsData
 from ..choice import Choice
 from ..forms import Form, config_fields
@@ -23,7 +23,7 @@ from ..numbers import NumberEdit
 from ..polygons import polygon_in, selected_layer, selected_polygon
 from ..series import crs_from, point_in
 from ..text import date_words, tr
-from ..widgets import DateField, Notice, PathField, button, heading, narrow, row
+from ..widgets import DateField, Notice, PathField, button, heading, narrow, refill, row
 from .page import Page
 
 METHOD_FIELDS = ("method", "baseline", "steps", "device")
@@ -60,6 +60,9 @@ class WhyPage(Page):
         cell = self.cell.isChecked()
         if cell and summary is not None and self.x.text().strip() and self.y.text().strip():
             Grid(**summary.grid).cell_at(self.x.value(), self.y.value())
+        card = readable_card(self.model_path())
+        if card is not None:
+            check_explainable(card)
         if not self.date.iso():
             raise ConfigError(tr("No date is chosen"), remedy=tr("Type the date of the prediction to explain"))
         return ExplainJob(
@@ -93,16 +96,16 @@ class WhyPage(Page):
     def refresh(self) -> None:
         """Follow runs and datasets."""
         runs = self._runs.runs()
-        _refill(
+        refill(
             self.model,
             [(i.title, str(RunFolder(i.path).model_file)) for i in runs if _has_model(i)]
             + [(tr("A model file ..."), "")],
         )
         if not self.model.currentData() and not self.model_file.path():
             self.model.setCurrentIndex(0)  # the newest trained run, unless a file was named
-        _refill(self.dataset, [(item.name, item) for item in self._datasets.each()], self._choice.dataset)
+        refill(self.dataset, [(item.name, item) for item in self._datasets.each()], self._choice.dataset)
         done = [(i.title, i.path) for i in runs if i.verb == "explain" and i.state is RunState.DONE]
-        _refill(self.result, done, self._choice.run)
+        refill(self.result, done, self._choice.run)
         for widget in (self._result_heading, self.result, self.maps_button):
             widget.setVisible(bool(done))
         known = self.dataset.count() > 0
@@ -140,6 +143,7 @@ class WhyPage(Page):
         self.model_file = PathField(
             "freshetWhyModelFile", tr("Saved model"), "open", tr("Freshet models (*.safetensors)")
         )
+        self.model_notice = Notice("freshetWhyModelNotice")
         self.cell, self.area = QRadioButton(tr("cell")), QRadioButton(tr("polygon"))
         self.cell.setObjectName("freshetWhyCell")
         self.area.setObjectName("freshetWhyPolygon")
@@ -168,6 +172,7 @@ class WhyPage(Page):
         self.method = Form(config_fields(ExplainJob, METHOD_FIELDS), "freshetWhyMethod")
         form.addRow(tr("Model"), self.model)
         form.addRow("", self.model_file)
+        form.addRow(self.model_notice)
         form.addRow(tr("Dataset"), self.dataset)
         form.addRow(tr("Place"), row(self.cell, self.area))
         form.addRow("", row(self.pick_button, self.selection_button))
@@ -324,11 +329,16 @@ class WhyPage(Page):
 
     def _follow_model(self, *_: Any) -> None:
         self.model_file.setVisible(not self.model.currentData())
-        if self.date.text().strip() or not self.model_path():
+        self.model_notice.clear_text()
+        card = readable_card(self.model_path())
+        if card is None:
             return
         try:
-            card = read_card(self.model_path())
-        except FreshetError:
+            check_explainable(card)
+        except FreshetError as error:
+            self.model_notice.fail(error)
+            return
+        if self.date.text().strip():
             return
         test = card.periods.get("test") or ()
         first = test.get("start", "") if isinstance(test, dict) else next(iter(test), "")
@@ -384,16 +394,3 @@ def _has_model(item: Any) -> bool:
     return (
         item.verb in ("train", "finetune") and item.state is RunState.DONE and RunFolder(item.path).model_file.is_file()
     )
-
-
-def _refill(combo: QComboBox, entries: list, wanted: Any = None) -> None:
-    before = combo.currentData()
-    combo.blockSignals(True)
-    combo.clear()
-    for text, data in entries:
-        combo.addItem(text, data)
-    known, keys = [data for _, data in entries], [getattr(data, "path", data) for _, data in entries]
-    near = [keys.index(key) for key in (getattr(before, "path", before), wanted) if key in keys]
-    found = [known.index(before)] if before in known else near
-    combo.setCurrentIndex(found[0] if found else combo.currentIndex())
-    combo.blockSignals(False)

@@ -44,8 +44,9 @@ class Family:
     ``window_option`` names the option that says so. ``learns`` is "gradient" (epoch by epoch), "at once" (fitted in one
     pass) or "nothing"; ``differentiable`` is False where no gradient leads to its input, ``several_steps`` where it
     predicts from the end of a window only. ``raw_inputs`` names further inputs that enter unscaled: the option with its
-    place, and its quantity (a flux enters as an amount of water a step). ``check`` raises ConfigError where options
-    that are valid one by one contradict each other.
+    place, and its quantity (a flux enters as an amount of water a step). ``uses_truth`` tells whether a decoder
+    reads its own predictions, or the truth at times. ``check`` raises ConfigError where options that are valid one by
+    one contradict each other.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Family:
     mass_input: bool = False
     raw_inputs: tuple[tuple[str, str], ...] = ()
     uses_ahead: bool = False
+    uses_truth: bool = False
     gives: tuple[str, ...] = ("maps",)
     any_grid: bool = True
     one_cell: bool = False

@@ -45,7 +45,7 @@ _MC_CONVLSTM = Family(
             3,
             Rule(
                 label="Kernel size",
-                help="Side of the neighbourhood that steers a cell; an odd number.",
+                help="Side of the neighbourhood whose inputs steer a cell; an odd number.",
                 unit="cells",
                 choices=(1, 3, 5, 7),
             ),
@@ -69,7 +69,7 @@ _MC_CONVLSTM = Family(
             Rule(
                 label="Prediction",
                 help="What is compared with the target: runoff, evaporation or storage in mm as the balance has them, "
-                "or a linear head over all of them for any other target.",
+                "or a small network over all of them for any other target.",
                 choices=("head", "runoff", "evaporation", "storage"),
             ),
         ),

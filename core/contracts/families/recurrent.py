@@ -229,6 +229,7 @@ FAMILIES: tuple[Family, ...] = (
         "Vinyals, O., Jaitly, N., Shazeer, N. (2015), NeurIPS 28, doi:10.48550/arXiv.1506.03099",
         doi="10.48550/arXiv.1506.04214",
         uses_ahead=True,
+        uses_truth=True,
         several_steps=False,
         options=tuple(
             _DECODER_INPUT if option.name == "decoder_input" else option

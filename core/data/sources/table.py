@@ -32,8 +32,8 @@ class TableSource(Source):
     """Series of G gauges from a table. There are no maps: :meth:`read_points` gives the values.
 
     ``stations`` are the gauges in the order of the values; ``gridding`` says how they come onto the grid ("idw",
-    "kriging", "everywhere" or "gauges"), as the job asks or as its help promises. The whole table is kept in memory as
-    float32.
+    "kriging", "everywhere", "cell" or "gauges"), as the job asks or as its help promises. The whole table is kept in
+    memory as float32.
 
     Raises :class:`DataError` where the table cannot be read, its columns are not clear, a row is broken, dates are
     doubled (and that is refused) or irregular, or the place of a gauge cannot be.
@@ -214,9 +214,10 @@ class TableSource(Source):
 
     def _gridding(self) -> str:
         asked, places = self.config.points.gridding, bool(self.stations.known.any())
-        if asked in ("idw", "kriging") and not places:
+        if asked in ("idw", "kriging", "cell") and not places:
+            what = "brought to their cells" if asked == "cell" else "interpolated"
             raise DataError(
-                f"'{self.name}': gauges without places cannot be interpolated",
+                f"'{self.name}': gauges without places cannot be {what}",
                 expected="a table or point layer with the place of each gauge",
                 remedy="Choose the stations, or one value everywhere",
             )

@@ -392,3 +392,22 @@ def test_missing_cells_do_not_count_as_error():
     maps[0, :, 5:] = np.nan
     found = coarsen_restore(maps, source, Grid("EPSG:3035", 4e6, 3e6, 500.0, 500.0, 16, 16), "bilinear")
     assert found.rmse == 0.0 and 0 < found.count <= 40 and found.to_dict()["wrong_share"] is None
+
+
+def test_gauges_in_their_cells_leave_all_other_cells_missing():
+    x = [METRES.west + 0.5 * METRES.cell_x, METRES.west + 0.7 * METRES.cell_x, METRES.west + 2.5 * METRES.cell_x, -1e7]
+    y = [METRES.north - 0.5 * METRES.cell_y] * 2 + [METRES.north - 1.5 * METRES.cell_y, 0.0]
+    stations = Stations(["a", "b", "c", "outside"], np.array(x), np.array(y), METRES.crs)
+    values = np.array([[1.0, 3.0, 5.0, 9.0], [np.nan, 4.0, np.nan, 9.0], [np.nan] * 4])
+    gridder = PointGridder(stations, METRES, "cell")
+    maps = gridder(values)
+    expected = np.full((3, *METRES.shape), np.nan, dtype=np.float32)
+    expected[0, 0, 0], expected[0, 1, 2], expected[1, 0, 0] = 2.0, 5.0, 4.0
+    assert np.array_equal(maps, expected, equal_nan=True) and maps.dtype == np.float32
+    assert np.array_equal(gridder(values, (1, 2)), expected[:, 1:2], equal_nan=True)
+    _, notes, warnings = gridder_for(_Table(stations, values, "cell"), METRES)
+    assert "3 gauges in their 2 cells; all others are missing" in notes[0]
+    assert "1 of 4 gauges lie outside" in warnings[0]
+    nowhere = Stations(["outside"], np.array([-1e7]), np.array([0.0]), METRES.crs)
+    with pytest.raises(DataError, match="no gauge lies within the grid"):
+        gridder_for(_Table(nowhere, values[:, :1], "cell"), METRES)

@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 
+from freshet.core.contracts import explain_checks
 from freshet.core.contracts.errors import ConfigError, DataError, ModelFileError
 from freshet.core.contracts.events import Artifact, EventKind
 from freshet.core.contracts.run_folder import RunFolder
@@ -194,8 +195,8 @@ def test_a_dry_baseline_needs_precipitation(tmp_path):
 
 
 def test_a_family_without_gradients_is_refused(world, tmp_path, monkeypatch):
-    flat = dataclasses.replace(explain_module.family("convlstm"), differentiable=False)
-    monkeypatch.setattr(explain_module, "family", lambda name: flat)
+    flat = dataclasses.replace(explain_checks.family("convlstm"), differentiable=False)
+    monkeypatch.setattr(explain_checks, "family", lambda name: flat)
     assert "cannot be explained" in _refused(tmp_path, ModelFileError, make_job(*world))
 
 

@@ -10,6 +10,7 @@ import pytest
 from freshet.core.contracts.errors import DataError
 from freshet.core.contracts.steps import MONTH
 from freshet.core.metrics.baselines import (
+    Interpolation,
     Persistence,
     climatology,
     clock,
@@ -222,3 +223,27 @@ def test_baselines_of_the_rhine_are_reproduced(rhine, name, rmse, nse):
     pooled, _ = judged(guess[292:], values[292:])
     assert pooled["rmse"] == pytest.approx(rmse, abs=1e-5)
     assert round(pooled["nse"], 4) == nse
+
+
+def test_interpolation_lies_between_the_value_before_and_the_one_after_and_never_looks_at_the_date_itself():
+    rng = np.random.default_rng(0)
+    observed = rng.normal(size=(9, 2, 3)).astype(np.float32)
+    observed[rng.random(observed.shape) < 0.5] = np.nan
+    observed[:, 0, 0] = np.nan
+    observed[:, 1, 2] = np.nan
+    observed[4, 1, 2] = 7.0
+    positions = np.array([0, 1, 2, 5, 6, 7, 8, 12, 13])  # a record with gaps
+    found = Interpolation(observed, positions).at(positions)
+    for step, place in enumerate(positions):
+        for row, column in np.ndindex(2, 3):
+            known = np.isfinite(observed[:, row, column]) & (positions != place)
+            value = found[step, row, column]
+            if not known.any():
+                assert np.isnan(value)
+            else:
+                assert value == pytest.approx(
+                    np.interp(place, positions[known], observed[known, row, column]), abs=1e-5
+                )
+    between = Interpolation(observed, positions).at(np.array([3]))[0]  # a date that the record lacks
+    known = np.isfinite(observed[:, 0, 1])
+    assert between[0, 1] == pytest.approx(np.interp(3, positions[known], observed[known, 0, 1]), abs=1e-5)

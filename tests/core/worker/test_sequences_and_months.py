@@ -166,7 +166,7 @@ def test_time_shares_cut_each_sequence_where_none_is_named(events, tmp_path):
         ({"split": {"test_sequences": ["*"]}}, "No sequence is left to train on"),
         ({"split": {"test_sequences": ["test_1"], "validation_sequences": ["test_*"]}}, "for validation and for test"),
         ({"window": 50}, "longer than the series"),
-        ({"target": "flow"}, "is a series at 1 gauges, not a map"),
+        ({"target": "flow"}, "'convlstm' cannot predict 'flow', which is a series at gauges"),
     ],
 )
 def test_a_training_that_the_sequences_cannot_serve_is_refused(events, tmp_path, changes, told):
