@@ -35,12 +35,18 @@ def make(out: Optional[Path], root: Path = ROOT) -> int:
 
 
 def gathered(out: Path) -> dict[str, Any]:
-    """All results below ``out`` that belong to tasks of today, as short entries; which machines made them."""
-    names = {task.name for task in TASKS}
+    """All results below ``out`` of jobs as they are today, as short entries; which machines made them."""
+    from real_families import OPTIONS, job_of
+    from real_table import fingerprint
+
+    tasks = {task.name: task for task in TASKS}
     entries, machines, baselines = [], set(), {}
     for file in sorted((out / "results").glob("*.json")):
         result = json.loads(file.read_text(encoding="utf-8"))
-        if result["task"] not in names:
+        task, name, budget = tasks.get(result["task"]), result["family"], result["budget_seconds"]
+        if task is None or name not in OPTIONS:
+            continue
+        if result["key"] != fingerprint(task, job_of(task, name, out, result["seed"], budget), budget, out):
             continue
         machines.add(json.dumps(result["machine"], sort_keys=True))
         entries.append(_entry(result))

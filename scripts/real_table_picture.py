@@ -37,7 +37,7 @@ def draw(summary: dict[str, Any], path: Path) -> None:
 def _panel(axis: Any, task: Any, rows: list[Any]) -> None:
     baseline = best_simple(rows)
     rows = [row for row in rows if row.simple or row.name not in ("persistence", "climatology")]
-    top = max(row.mean for row in rows)
+    top, most = max(row.mean for row in rows), max(max(row.scores) for row in rows)
     left = min(baseline.mean, top) - LEAST_SHARE * max(1.0 - min(baseline.mean, top), 0.02) - (top - baseline.mean)
     for place, row in enumerate(reversed(rows)):
         colour = RED if row.simple else BLUE
@@ -48,7 +48,7 @@ def _panel(axis: Any, task: Any, rows: list[Any]) -> None:
                 axis.plot(value, place, marker="o", color=colour, markersize=3.5, alpha=0.8)
     axis.axvline(baseline.mean, color=RED, linewidth=0.8, zorder=0)
     axis.set_yticks(range(len(rows)), [row.name for row in reversed(rows)], fontsize=6.5)
-    axis.set_xlim(left, min(1.0, top + 0.05 * (top - left)))
+    axis.set_xlim(left, min(1.0, most + 0.05 * (most - left)))
     axis.tick_params(axis="x", labelsize=7)
     axis.set_title(f"{task.title}", fontsize=8.5, color=INK, loc="left")
     axis.set_xlabel("NSE of log1p" if task.log1p else "NSE", fontsize=7, color=SOFT)

@@ -62,8 +62,9 @@ class Task:
         self, out: Path, family: str, options: dict[str, Any], seed: int, budget_seconds: float
     ) -> dict[str, Any]:
         """The training job of one family, seed and budget of processor time."""
+        train = {**self.train, **(self.with_time if budget_seconds >= LONG_SECONDS else {})}
         training = {
-            "learning_rate": 0.005, "batch": 4, "epochs": 10_000, "patience": 10_000, **self.train["training"],
+            "learning_rate": 0.005, "batch": 4, "epochs": 10_000, "patience": 10_000, **train["training"],
             "seed": seed, "threads": THREADS, "device": "cpu", "precision": "float32",
             "time_limit_minutes": budget_seconds / 60.0,
         }  # fmt: skip
@@ -71,9 +72,8 @@ class Task:
             training["learning_rate"] = self.learning_rate[family]
         own = {"scalers": self.scalers[family]} if family in self.scalers else {}
         return {
-            **self.train,
+            **train,
             **own,
-            **(self.with_time if budget_seconds >= LONG_SECONDS else {}),
             "datasets": [str(out / "datasets" / f"{self.dataset}.nc")],
             "model": {"family": family, "options": {**options, **self.options.get(family, {})}},
             "training": training,
