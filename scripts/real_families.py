@@ -33,7 +33,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "cnn-biconvlstm": {"cnn": [12], "hidden": [8]},
     "lstm": {"hidden_size": 32},
     "cnn": {"hidden": [24, 24], "frames": 4},
-    "mc-convlstm": {"storages": 8, "hidden": 12},
+    "mc-convlstm": {"storages": 8, "hidden": 32},
     "mc-lstm": {"storages": 16},
     "exp-hydro": {},
     "convlstm-gauge": {"hidden": [12]},
