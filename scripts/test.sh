@@ -17,8 +17,12 @@ part() {
     "$@" 2>&1 | tee "build/test/$name.log"
     status=${PIPESTATUS[0]}
     set -e
-    parts+=("$name:$status")
-    [ "$status" -le "$worst" ] || worst=$status
+    remember "$name" "$status"
+}
+
+remember() {
+    parts+=("$1:$2")
+    [ "$2" -le "$worst" ] || worst=$2
 }
 
 in_qgis() {
@@ -27,8 +31,15 @@ in_qgis() {
     QT_QPA_PLATFORM=offscreen QGIS_CUSTOM_CONFIG_PATH="$PWD/build/test/profile" "$@"
 }
 
+# Each is one process on one core, so they run side by side; what the second one printed comes after the first.
+in_qgis /usr/bin/python3 -m pytest tests/plugin tests/ui > build/test/plugin.log 2>&1 &
+beside=$!
 part engine .venv/bin/python -m pytest tests/core tests/faults tests/test_*.py
-part plugin in_qgis /usr/bin/python3 -m pytest tests/plugin tests/ui
+printf '\n== plugin\n'
+status=0
+wait "$beside" || status=$?
+cat build/test/plugin.log
+remember plugin "$status"
 if [ -e tests/gui/run.sh ]; then
     part gui timeout --kill-after=10 900 bash tests/gui/run.sh
 fi

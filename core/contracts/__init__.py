@@ -9,6 +9,7 @@ from .errors import Cancelled, ConfigError, DataError, EngineError, FreshetError
 from .events import Artifact, Event, EventKind, EventTail
 from .grid import Grid
 from .jobs import JOBS, DoctorJob, job_from_dict
+from .question_jobs import ChangeConfig, DriversJob, ImportanceJob, ProbeJob, SharesJob, StormConfig, WhatIfJob
 from .result_jobs import CompareJob, EvaluateJob, ExplainJob, PredictJob
 from .run_folder import RunFolder, RunState
 from .training_job import FinetuneJob, ModelConfig, PeriodConfig, SplitConfig, TrainingConfig, TrainJob, TuneJob
@@ -17,11 +18,13 @@ __all__ = [
     "JOBS",
     "Artifact",
     "Cancelled",
+    "ChangeConfig",
     "CompareJob",
     "Config",
     "ConfigError",
     "DataError",
     "DoctorJob",
+    "DriversJob",
     "EngineError",
     "EvaluateJob",
     "Event",
@@ -32,23 +35,28 @@ __all__ = [
     "FreshetError",
     "Grid",
     "GridConfig",
+    "ImportanceJob",
     "ModelConfig",
     "ModelFileError",
     "PeriodConfig",
     "PointsConfig",
     "PredictJob",
     "PrepareJob",
+    "ProbeJob",
     "Rule",
     "RunError",
     "RunFolder",
     "RunState",
+    "SharesJob",
     "SourceConfig",
     "SplitConfig",
+    "StormConfig",
     "TerrainConfig",
     "TerrainJob",
     "TrainJob",
     "TrainingConfig",
     "TuneJob",
+    "WhatIfJob",
     "job_from_dict",
     "json_schema",
     "setting",

@@ -56,10 +56,12 @@ class Event:
 class Artifact(Config):
     """A finished file of a run and how it is shown. ``path`` is relative to the run folder (or absolute outside it).
 
-    ``kind``: dataset, model, predicted, filled, observed, delta, score-map, attribution, scores, chart, report, table.
-    For rasters ``dates`` holds the start of each band's step (ISO), empty for a map without time;
-    ``minimum``/``maximum`` is the one range of all bands; ``ramp`` a QGIS colour ramp name, ``stretch`` how it follows
-    the values (linear, log, sqrt; empty is linear); ``title`` the legend title with the unit.
+    ``kind``: dataset, model, predicted, filled, observed, delta, score-map, attribution, attribution-draft (replaced by
+    its attribution), delay, region (polygons), change, probe, driver, series, gauges, scores, chart, report, table. For
+    rasters ``dates`` holds the start of each band's step (ISO), empty for a map without time; ``minimum``/``maximum``
+    is the one range of all bands; ``ramp`` a QGIS colour ramp name, ``stretch`` how it follows the values (linear, log,
+    sqrt; empty is linear); ``title`` the legend title with the unit. A map of classes (1, 2, 3 ...) names them in
+    ``classes``, with a colour each in ``colours``.
     """
 
     kind: str = setting(label="Kind", help="What the file is.")
@@ -75,6 +77,10 @@ class Artifact(Config):
     step_seconds: float = setting(86400.0, label="Step", help="Length of a step.", unit="s")
     note: str = setting("", label="Note", help="One sentence on how to read it, such as the sign of a delta.")
     group: str = setting("", label="Group", help="Layer group that it belongs to.")
+    classes: tuple[str, ...] = setting(
+        (), label="Classes", help="Names of the values 1, 2, 3 and so on of a map of classes; empty for measures."
+    )
+    colours: tuple[str, ...] = setting((), label="Colours", help="Colour of each class, such as #2c7fb8.")
 
 
 class EventTail:

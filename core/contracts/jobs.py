@@ -12,6 +12,7 @@ from typing import Any
 from .config import Config, setting
 from .dataset_job import PrepareJob, TerrainJob
 from .errors import ConfigError
+from .question_jobs import DriversJob, ImportanceJob, ProbeJob, SharesJob, WhatIfJob
 from .result_jobs import CompareJob, EvaluateJob, ExplainJob, PredictJob
 from .training_job import DEVICES, FinetuneJob, TrainJob, TuneJob
 
@@ -32,6 +33,11 @@ JOBS: dict[str, type[Config]] = {
     "compare": CompareJob,
     "evaluate": EvaluateJob,
     "explain": ExplainJob,
+    "importance": ImportanceJob,
+    "probe": ProbeJob,
+    "what-if": WhatIfJob,
+    "drivers": DriversJob,
+    "shares": SharesJob,
     "tune": TuneJob,
     "doctor": DoctorJob,
 }

@@ -70,10 +70,16 @@ class EvaluateJob(_ModelOnDataset):
     )
 
 
+METHODS = (
+    "integrated-gradients", "gradient", "smoothgrad", "expected-gradients", "grad-cam", "occlusion-space",
+    "occlusion-time", "gaussian", "rise", "shapley",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class ExplainJob(Config):
-    """What drove a prediction at a cell, or its mean over a polygon, at a date: which variable, where, how many
-    steps back.
+    """What drove a prediction at a cell, a gauge, or its mean over a polygon or the basin, at a date: which variable,
+    where, how many steps back.
     """
 
     model: str = setting(label="Model", help="Saved model file (.safetensors).")
@@ -82,23 +88,62 @@ class ExplainJob(Config):
     x: Optional[float] = setting(None, label="x", help="Easting or longitude of the cell, in the dataset's CRS.")
     y: Optional[float] = setting(None, label="y", help="Northing or latitude of the cell, in the dataset's CRS.")
     polygon: str = setting("", label="Polygon", help="WKT in the dataset's CRS; explains the mean over its cells.")
+    gauge: str = setting("", label="Gauge", help="Id of a gauge of the model, or for maps of one of the dataset.")
+    basin: bool = setting(False, label="Whole basin", help="Explains the mean over the basin, or of all gauges.")
     method: str = setting(
-        "integrated-gradients",
-        label="Method",
-        help="How contributions are measured.",
-        choices=("integrated-gradients",),
+        "integrated-gradients", label="Method", help="How contributions are measured.", choices=METHODS
     )
     baseline: str = setting(
         "mean", label="Against",
-        help="What the prediction is compared with: each variable's mean, or a sequence without rain.",
-        choices=("mean", "dry"),
+        help="What the prediction is compared with: each variable's mean, a sequence without rain, or each variable's "
+        "mean at that time of the year and cell.",
+        choices=("mean", "dry", "climatology"),
     )  # fmt: skip
     steps: int = setting(
         32,
         label="Steps",
-        help="Points between baseline and input; more are slower and closer.",
+        help="Points between baseline and input; more are slower and closer. Where they leave more than 1 % "
+        "unexplained, integrated gradients takes more.",
         minimum=2,
         maximum=1000,
+    )
+    target: str = setting("", label="Target", help="Which of the model's targets; empty for the first.")
+    lead: Optional[int] = setting(
+        None, label="Steps ahead", help="Which of the predicted steps.", unit="steps", empty="the first", minimum=0
+    )
+    samples: int = setting(
+        32, label="Samples", help="Random draws of the methods that sample.", minimum=1, maximum=100000, advanced=True
+    )
+    noise: float = setting(
+        0.15, label="Noise", help="Of SmoothGrad, as a share of each variable's range in the window.",
+        minimum=0.0, maximum=10.0, advanced=True,
+    )  # fmt: skip
+    seed: int = setting(0, label="Seed", help="Of everything random.", minimum=0, maximum=2**31 - 1, advanced=True)
+    block: int = setting(
+        4, label="Block", help="Side of what occlusion in space and random masks take away.", unit="cells",
+        minimum=1, maximum=10000, advanced=True,
+    )  # fmt: skip
+    block_steps: int = setting(
+        1, label="Stretch", help="What occlusion in time takes away.", unit="steps",
+        minimum=1, maximum=10000, advanced=True,
+    )  # fmt: skip
+    sigma: float = setting(
+        1.5, label="Width", help="Of the bumps of the Gaussian perturbation.", unit="cells",
+        minimum=0.1, maximum=1000.0, advanced=True,
+    )  # fmt: skip
+    layer: str = setting(
+        "", label="Layer", help="Of Grad-CAM: name or number from below; empty takes the topmost.", advanced=True
+    )
+    share: float = setting(
+        0.5, label="Region", help="Share of all contributions that the region of most influence holds.",
+        minimum=0.01, maximum=1.0, advanced=True,
+    )  # fmt: skip
+    check_method: bool = setting(
+        False, label="Check the method",
+        help="Also explain a model with randomised weights, and delete the most attributed inputs first.",
+    )  # fmt: skip
+    estimate: bool = setting(
+        False, label="Cost only", help="Tell what it would cost, and compute nothing else.", advanced=True
     )
     device: str = setting("auto", label="Device", help="Where to compute.", choices=DEVICES)
     title: str = setting("", label="Title", help="A name for the run.")
@@ -112,9 +157,9 @@ class ExplainJob(Config):
         check_named(self.dataset, "dataset", "Choose a prepared dataset (.nc)")
         parse_date(self.date, "The date to explain")
         point = self.x is not None and self.y is not None
-        if point == bool(self.polygon):
+        if sum((point, bool(self.polygon), bool(self.gauge), self.basin)) != 1:
             raise ConfigError(
                 "The place to explain is not clear",
-                expected="either a cell (x and y) or a polygon",
-                remedy="Pick a cell on the map, or give a polygon",
+                expected="one of: a cell (x and y), a polygon, a gauge, the whole basin",
+                remedy="Pick a cell on the map, give a polygon or a gauge, or ask for the basin",
             )

@@ -1,7 +1,10 @@
-"""What a prediction is compared with: every input at its mean, or the same window without precipitation."""
+"""What a prediction is compared with: every input at its mean, at the mean of its time of the year, or the same window
+without precipitation.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
@@ -10,17 +13,24 @@ import numpy as np
 from ..contracts.errors import ConfigError
 from ..contracts.model_card import ModelCard, VariableCard
 from ..data.scaling import Scaler
-from ..data.windows import WindowData
+from ..data.windows import WindowData, time_of_year
 
 PRECIPITATION = "precipitation"
 _CENTRED = ("standard", "log1p", "yeo-johnson")  # scalers that put the training mean at 0
-WORDS = {"mean": "every input at its mean", "dry": "the same window without precipitation"}
+_NEAR_DAYS = 15.5  # days before and after a date whose mean is its climatology: 15 and a leap day's shift
+_YEAR_DAYS = 365.2425
+WORDS = {
+    "mean": "every input at its mean",
+    "dry": "the same window without precipitation",
+    "climatology": "every input at the mean of its time of the year",
+}
 
 
 @dataclass(frozen=True)
 class Question:
     """One window and its baseline, scaled float32: ``x``, ``baseline_x`` (T, C, H, W), ``static``, ``baseline_static``
-    (S, H, W) or None, ``observed`` bool (T, C, H, W) or None. Missing cells are the same in both, so they contribute 0.
+    (S, H, W) or None, ``observed`` bool (T, C, H, W) or None, ``ahead``, ``baseline_ahead`` (L, A, H, W) or None,
+    ``time_of_year`` (L,). Missing cells are the same in both, so they contribute 0.
     """
 
     x: np.ndarray
@@ -28,39 +38,106 @@ class Question:
     observed: Optional[np.ndarray]
     baseline_x: np.ndarray
     baseline_static: Optional[np.ndarray]
+    ahead: Optional[np.ndarray] = None
+    baseline_ahead: Optional[np.ndarray] = None
+    time_of_year: Optional[np.ndarray] = None
 
 
 def check_baseline(kind: str, card: ModelCard) -> None:
     """Raise :class:`ConfigError` where the model reads no precipitation that could be taken away."""
-    if kind == "dry" and not any(variable.quantity == PRECIPITATION for variable in card.inputs):
+    inputs = (*card.inputs, *card.ahead)
+    if kind == "dry" and not any(variable.quantity == PRECIPITATION for variable in inputs):
         raise ConfigError(
             "A sequence without rain is no baseline for this model",
             expected="an input of the quantity 'precipitation'",
-            got=", ".join(f"{v.name} ({v.quantity})" for v in card.inputs),
+            got=", ".join(f"{v.name} ({v.quantity})" for v in inputs),
             remedy="Compare with the mean instead",
         )
 
 
-def build_question(kind: str, card: ModelCard, data: WindowData, end: int) -> Question:
-    """The window that ends at step ``end`` and its baseline of ``kind``, "mean" or "dry"."""
+def build_question(
+    kind: str, card: ModelCard, data: WindowData, end: int, train: Optional[np.ndarray] = None
+) -> Question:
+    """The window that ends at step ``end`` and its baseline of ``kind``: "mean", "dry" or "climatology".
+
+    ``train`` bool (T,): the steps whose means are taken; None takes all.
+    """
     batch = data.batch(np.array([end]))
     x, observed = batch.x[0], None if batch.observed is None else batch.observed[0]
     static = None if batch.static is None else np.ascontiguousarray(batch.static[0])
-    if kind == "dry":
-        baseline, baseline_static = x.copy(), static
-        for channel, variable in enumerate(card.inputs):
-            if variable.quantity == PRECIPITATION:
-                baseline[:, channel] = Scaler.from_dict(variable.scaler).transform(np.zeros(1))[0]
-    else:
+    ahead = None if batch.ahead is None else batch.ahead[0]
+    train = np.ones(len(data.times), dtype=bool) if train is None or not train.any() else train
+    window = data.times[end - data.window + 1 : end + 1]
+    baseline = _series_baseline(kind, card.inputs, x, (data.x, data.observed), data, window, train)
+    if kind == "mean":
         # The season's channels stay at 0: the mean of sine and cosine over the year.
-        baseline = np.zeros_like(x)
-        for channel, variable in enumerate(card.inputs):
-            seen = None if data.observed is None else data.observed[:, channel]
-            baseline[:, channel] = _centre(variable, data.x[:, channel], seen, data.mask)
-        baseline_static = None if static is None else _static_means(card, static, data.mask)
+        baseline[:, len(card.inputs) :] = 0.0
     if observed is not None:
         baseline = np.where(observed, baseline, x)
-    return Question(x, static, observed, baseline, baseline_static)
+    baseline_static = _static_means(card, static, data.mask) if kind == "mean" and static is not None else static
+    baseline_ahead = None
+    if ahead is not None:
+        targets = data.target_times(np.array([end]))[0]
+        baseline_ahead = _series_baseline(kind, card.ahead, ahead, (data.ahead, None), data, targets, train)
+    return Question(
+        x, static, observed, baseline, baseline_static, ahead, baseline_ahead, batch.time_of_year[0]
+    )  # fmt: skip
+
+
+def changed_by(kind: str, variable: VariableCard) -> bool:
+    """Whether the baseline changes a variable in time."""
+    return kind != "dry" or variable.quantity == PRECIPITATION
+
+
+def _series_baseline(
+    kind: str,
+    variables: Sequence[VariableCard],
+    values: np.ndarray,
+    record: tuple[np.ndarray, Optional[np.ndarray]],
+    data: WindowData,
+    times: np.ndarray,
+    train: np.ndarray,
+) -> np.ndarray:
+    """Baseline of ``values`` (n, channels, H, W) of the dates ``times``; ``record`` holds all steps and which of them
+    were observed. Channels beyond ``variables`` stay as they are.
+    """
+    baseline = values.copy()
+    for channel, variable in enumerate(variables):
+        if kind == "dry":
+            if variable.quantity == PRECIPITATION:
+                baseline[:, channel] = Scaler.from_dict(variable.scaler).transform(np.zeros(1))[0]
+            continue
+        seen = None if record[1] is None else record[1][train, channel]
+        if kind == "mean":
+            baseline[:, channel] = _centre(variable, record[0][train, channel], seen, data.mask)
+        else:
+            baseline[:, channel] = _climatology(variable, record[0][train, channel], seen, data, times, train)
+    return baseline
+
+
+def _climatology(
+    variable: VariableCard,
+    values: np.ndarray,
+    observed: Optional[np.ndarray],
+    data: WindowData,
+    times: np.ndarray,
+    train: np.ndarray,
+) -> np.ndarray:
+    """Scaled (n, H, W): the mean of the variable, in its unit, over the training steps around the same day of the year;
+    over all of them where the record has none there.
+    """
+    scaler = Scaler.from_dict(variable.scaler)
+    plain = scaler.inverse(values).astype(np.float64)
+    weights = np.ones_like(plain) if observed is None else observed.astype(np.float64)
+    apart = np.abs(time_of_year(times)[:, None] - time_of_year(data.times[train])[None, :])
+    near = np.minimum(apart, 1.0 - apart) * _YEAR_DAYS <= max(_NEAR_DAYS, data.step_seconds / 86400.0 / 2)
+    near[~near.any(axis=1)] = True
+    means = np.empty((len(times), *data.mask.shape))
+    for row, steps in enumerate(near):
+        count, total = weights[steps].sum(axis=0), (plain[steps] * weights[steps]).sum(axis=0)
+        alone = plain[steps].mean(axis=0)
+        means[row] = np.where(count > 0, total / np.maximum(count, 1.0), alone)
+    return scaler.transform(means)
 
 
 def _static_means(card: ModelCard, static: np.ndarray, mask: np.ndarray) -> np.ndarray:

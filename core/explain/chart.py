@@ -14,8 +14,10 @@ import numpy as np
 from ..contracts.files import whole_file
 from ..contracts.grid import Grid
 from ..inference.figures import INK, RED, SOFT, cell_aspect, save_png
-from .contributions import Contribution, range_limit
-from .integrated_gradients import Attribution
+from .contributions import Clock, Contribution, range_limit
+from .explained import Attribution
+from .lags import Lags
+from .sanity import Sanity
 
 UP, DOWN, GREY = "#2c7fb8", "#c05f3c", "#bbbbbb"
 _COLOURS = ("#2c7fb8", "#d98c3f", "#b5484a", "#5a9e6f", "#8a6fb0", "#6b7f8c", "#c9a227", "#4fa3a5")
@@ -26,8 +28,8 @@ _MOST_MAPS = 5
 
 @dataclass(frozen=True)
 class Answer:
-    """What the picture shows. ``rows`` are the attributed variables, ``weights`` (H, W) the place; ``steps_back`` has
-    the oldest first.
+    """What the picture shows. ``rows`` are the attributed variables, ``weights`` (H, W) the place; ``complete`` says
+    that contributions add up to prediction - baseline prediction.
     """
 
     title: str
@@ -36,13 +38,14 @@ class Answer:
     units: str
     date: str
     step: str
-    steps_back: list[int]
+    clock: Clock
     rows: list[Contribution]
     found: Attribution
     grid: Grid
     mask: np.ndarray
     weights: np.ndarray
     limit_ramp: str
+    complete: bool = True
 
 
 def draw(answer: Answer) -> Any:
@@ -56,9 +59,68 @@ def draw(answer: Answer) -> Any:
     figure.text(0.03, 1 - 0.34 / height, answer.title, fontsize=14, fontweight="bold", color=INK, va="center")
     figure.text(0.03, 1 - 0.64 / height, answer.subtitle, fontsize=9.5, color=SOFT, va="center")
     bottom = (height - 1.2 - upper) / height
-    _bridge(figure.add_axes((0.155, bottom, 0.33, (upper - 0.1) / height)), answer)
-    _steps(figure.add_axes((0.60, bottom, 0.37, (upper - 0.1) / height)), answer)
-    _maps(figure, answer, 0.75 / height, (lower - 0.3) / height)
+    left = figure.add_axes((0.155, bottom, 0.33, (upper - 0.1) / height))
+    (_bridge if answer.complete else _single_bars)(left, answer)
+    if any(not row.static for row in answer.rows):
+        _steps(figure.add_axes((0.60, bottom, 0.37, (upper - 0.1) / height)), answer)
+    if any(row.on_map for row in answer.rows):
+        _maps(figure, answer, 0.75 / height, (lower - 0.3) / height)
+    return figure
+
+
+def lag_figure(found: Lags, rows: list[Contribution], units: str, unit: str, date: str) -> Any:
+    """Sizes of contributions by steps back, stacked, and their cumulative share; the delay that carries the most is
+    marked.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 3.6), facecolor="white", layout="constrained")
+    axis = figure.subplots()
+    below = np.zeros(len(found.lags))
+    shorts = {row.name: _lower(row.short) for row in rows}
+    for number, name in enumerate(found.names):
+        colour = _COLOURS[number % len(_COLOURS)]
+        axis.bar(found.lags, found.sizes[number], bottom=below, color=colour, width=0.82, label=shorts[name])
+        below = below + found.sizes[number]
+    axis.set_xlim(found.lags.max() + 0.6, found.lags.min() - 0.6)
+    axis.set_ylim(0, 1.32 * (below.max() or 1.0))
+    axis.axvline(found.most, color=RED, lw=1.0, ls="--")
+    recent = found.most <= (found.lags.max() + found.lags.min()) / 2  # words to the left of it, where there is room
+    axis.annotate(
+        f"most: {found.most}", (found.most, 1.0), xycoords=("data", "axes fraction"),
+        xytext=(-4 if recent else 4, -10), textcoords="offset points", ha="right" if recent else "left",
+        fontsize=8.5, color=RED,
+    )  # fmt: skip
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.set_xlabel(f"{unit} before {date}", fontsize=9, color=INK)
+    axis.set_ylabel(f"size of contributions ({units})", fontsize=9, color=INK)
+    axis.legend(frameon=False, fontsize=8, loc="upper left", ncol=4, handlelength=0.9, columnspacing=1.0)
+    share = axis.twinx()
+    share.plot(found.lags, 100 * found.cumulative, color=INK, lw=1.1)
+    share.set_ylim(0, 132)
+    share.set_yticks((0, 25, 50, 75, 100))
+    share.set_ylabel("cumulative, from the last step back (%)", fontsize=9, color=INK)
+    _quiet(axis, "How long ago")
+    share.spines["top"].set_visible(False)
+    share.tick_params(labelsize=8.5, color=SOFT)
+    return figure
+
+
+def deletion_figure(found: Sanity) -> Any:
+    """What is left of the explained difference while inputs are set to their baseline."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.2, 3.4), facecolor="white", layout="constrained")
+    axis = figure.subplots()
+    shares = 100 * found.shares
+    axis.fill_between(shares, found.random.min(axis=0), found.random.max(axis=0), color=GREY, alpha=0.4, lw=0)
+    axis.plot(shares, found.random.mean(axis=0), color=SOFT, lw=1.3, label="random order")
+    axis.plot(shares, found.attributed, color=UP, lw=1.6, label="most attributed first")
+    axis.axhline(0, color=INK, lw=0.8)
+    axis.set_xlabel("inputs set to their baseline (%)", fontsize=9, color=INK)
+    axis.set_ylabel("left of the difference (-)", fontsize=9, color=INK)
+    axis.legend(frameon=False, fontsize=8.5)
+    _quiet(axis, "Deletion curve")
     return figure
 
 
@@ -100,6 +162,23 @@ def _bridge(axis: Any, answer: Answer) -> None:
     axis.tick_params(axis="y", length=0)
 
 
+def _single_bars(axis: Any, answer: Answer) -> None:
+    """One bar a variable from zero, where they do not add up to the prediction."""
+    bars = _bars(answer.rows)
+    spread = max((abs(value) for _, value in bars), default=0.0) or 1e-6
+    for row, (_, value) in enumerate(bars):
+        axis.barh(row, value, color=UP if value >= 0 else DOWN, height=0.72)
+        side = (0.02 * spread, "left") if value >= 0 else (-0.02 * spread, "right")
+        axis.text(value + side[0], row, _signed(value, spread), ha=side[1], va="center", fontsize=8.5, color=INK)
+    axis.axvline(0, color=INK, lw=0.8)
+    axis.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=9)
+    axis.invert_yaxis()
+    axis.margins(x=0.25)
+    axis.set_xlabel(f"{answer.target} ({answer.units})", fontsize=9, color=INK)
+    _quiet(axis, "Sums over cells and steps; they need not add up")
+    axis.tick_params(axis="y", length=0)
+
+
 def _bars(rows: list[Contribution]) -> list[tuple[str, float]]:
     """Largest first; what does not fit is summed."""
     bars = sorted(((_lower(row.short), row.total) for row in rows), key=lambda bar: -abs(bar[1]))
@@ -111,12 +190,12 @@ def _bars(rows: list[Contribution]) -> list[tuple[str, float]]:
 
 def _steps(axis: Any, answer: Answer) -> None:
     """Stacked bars of each step back: what raised above zero, what lowered below."""
-    back = np.array(answer.steps_back)
+    timed = [(row, answer.clock.of(row)[0]) for row in answer.rows if not row.static]
+    back = np.arange(min(min(steps) for _, steps in timed), max(max(steps) for _, steps in timed) + 1)
     above, below = np.zeros(len(back)), np.zeros(len(back))
-    for row, colour in zip(answer.rows, _colours(answer.rows)):
-        if row.static:
-            continue
-        values = np.array(row.by_step)
+    for (row, steps), colour in zip(timed, _colours(answer.rows)):
+        values = np.zeros(len(back))
+        values[np.array(steps) - back[0]] = row.by_step
         axis.bar(
             back, values, bottom=np.where(values >= 0, above, below), color=colour, width=0.82, label=_lower(row.short)
         )
@@ -137,7 +216,8 @@ def _steps(axis: Any, answer: Answer) -> None:
 
 def _maps(figure: Any, answer: Answer, bottom: float, height: float) -> None:
     """One map a variable around the place: its contributions summed over the window, all on one symmetric range."""
-    shown = sorted(answer.rows, key=lambda row: -abs(row.total))[:_MOST_MAPS]
+    told_apart = [row for row in answer.rows if row.on_map]
+    shown = sorted(told_apart, key=lambda row: -abs(row.total))[:_MOST_MAPS]
     sums = [Contribution(r.name, r.label, r.short, r.maps.sum(axis=0, keepdims=True), True) for r in shown]
     limit = range_limit(sums)
     rows, columns = _around(sums, answer.weights)

@@ -1,23 +1,19 @@
-"""Why a prediction is what it is: contributions of every variable, cell and step back, as maps, table and chart."""
+"""Why a prediction is what it is: contributions of every variable, cell and step back, as maps, tables, charts."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
+import shutil
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
-import torch
 from torch import nn
 
 from ..contracts.dates import format_step, parse_date
-from ..contracts.errors import DataError, RunError
-from ..contracts.events import Artifact, Event
-from ..contracts.explain_checks import check_explainable
-from ..contracts.files import write_text
-from ..contracts.grid import Grid
+from ..contracts.errors import DataError
+from ..contracts.events import Artifact, Event, EventKind
 from ..contracts.model_card import ModelCard, read_card
 from ..contracts.result_jobs import ExplainJob
 from ..contracts.run_folder import RunFolder
@@ -25,79 +21,79 @@ from ..data.scaling import Scaler
 from ..data.splits import window_ends
 from ..data.store import Dataset
 from ..data.timeline import positions, shift
-from ..data.windows import WindowData, build_window_data
-from ..inference.artifacts import artifact_event, display_units, message, progress
-from ..inference.geotiff import iso, write_map, write_series
-from ..training.device import choose_device
-from ..training.model_file import load_model
-from .baselines import PRECIPITATION, WORDS, Question, build_question, check_baseline
-from .chart import Answer, draw, save_svg_and_png
-from .contributions import Contribution, contributions_of, range_limit, residual_share, season_name, summary, table
-from .integrated_gradients import Attribution, PlaceMean, attribute
-from .place import Place, place_of_cell, place_of_polygon
+from ..data.windows import WindowData
+from ..inference.artifacts import artifact_event, message, progress
+from ..inference.geotiff import iso
+from .asking import heeding_cancel, lead_of, target_of
+from .baselines import build_question, changed_by, check_baseline
+from .chart import draw, lag_figure, save_svg_and_png
+from .contributions import Clock, Contribution, ahead_name, contributions_of, residual_share, season_name, table
+from .cost import estimate
+from .explained import Attribution
+from .lags import lag_table, lags_of, step_unit
+from .methods import Settings, Step, finite, method_for
+from .place import Place
+from .problem import Framed, background_of, build_problem
+from .reporting import write_report
+from .results import DRAFTS, Case, answer_of, facts_of, percent, write_delays, write_maps, write_region, write_table
+from .sanity import DELETIONS, Sanity, check
+from .session import Held, Session, place_for
 
-RAMP = "BrBG"
 _WARN_SHARE = 0.01
-_POINTS_AT_ONCE = 2  # pieces stay short, so that a cancel is heard soon
-_CELL_STEPS_AT_ONCE = 250_000  # cells x steps whose states the backward pass keeps at once
+_DRAFTS_AFTER = (8, 32)  # points or samples after which a picture is shown
+_SETTINGS = ("steps", "samples", "noise", "seed", "block", "block_steps", "sigma", "layer")
 
 
-@dataclass(frozen=True)
-class _Case:
-    """All that the results need to know of one run."""
+def explain(job: ExplainJob, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
+    """Attribute one lead of one target at a cell, a gauge, or its mean over a polygon or the basin, at a date.
 
-    job: ExplainJob
-    card: ModelCard
-    grid: Grid
-    mask: np.ndarray
-    place: Place
-    input_dates: np.ndarray
-    target_date: np.datetime64
-    observed: Optional[float]
-
-    @property
-    def steps_back(self) -> list[int]:
-        """Steps from each input to the predicted date, oldest first; the lead is counted."""
-        return [self.card.lead + back for back in range(self.card.window - 1, -1, -1)]
-
-
-def explain(job: ExplainJob, run: RunFolder) -> Iterator[Event]:
-    """Integrated gradients of the first lead at a cell, or of its mean over a polygon, at a date.
-
-    Writes ``results/attribution_<variable>.tif`` (bands: input steps, oldest first; static maps: one band) in the
-    target's unit, ``attribution.json``, ``attribution.csv``, ``attribution.png`` and ``attribution.svg``. Raises the
-    :class:`FreshetError` family before anything is computed where place, date, model or dataset do not fit.
+    Writes into ``results``: ``attribution_<variable>.tif`` (bands: input steps, oldest first; one band where steps are
+    not told apart) in the target's unit, ``attribution.json``, ``.csv``, ``.png`` and ``.svg``; by steps back
+    ``lags.csv``, ``.png``, ``.svg`` and ``delay.tif``; ``region.geojson``; and ``report.html``. On request
+    ``deletion.csv``. The cost is told first, and is all with ``estimate``. A ``session`` keeps model and dataset loaded
+    from one question to the next. Raises the :class:`FreshetError` family before anything is computed where place,
+    date, model or dataset do not fit.
     """
     yield progress(0.0, "Reading the model and the dataset")
-    check_baseline(job.baseline, _checked_card(job.model))
-    device, why = choose_device(job.device)
-    module, card = load_model(job.model, device)
-    module.requires_grad_(False)
+    known = read_card(job.model)
+    method = method_for(job.method, known)
+    check_baseline(job.baseline, known)
+    target, lead = target_of(known, job.target), lead_of(known, job.lead)
+    session = session or Session()
+    module, card, device, why = session.model(job.model, job.device)
     yield message(f"Computing on {why}")
     with Dataset.open(job.dataset, job.sequence) as dataset:
-        place = _place(job, dataset.grid, dataset.mask)
-        end = find_end(dataset.times, dataset.step_seconds, card, job.date)
-        data = build_window_data(dataset, card)
-    question = build_question(job.baseline, card, data, end)
-    found = yield from _compute(job, module, card, question, place, device, data.mask)
+        place = place_for(job, card, dataset)
+        end = find_end(dataset.times, dataset.step_seconds, card, job.date, lead)
+        held = session.held(dataset, card)
+    if not held.train_known and job.baseline == "climatology":
+        yield message("The model does not know this record: its climatology is that of all its dates.", "warning")
+    case = _case(job, card.replace(target=card.targets[target]), held, place, end, lead, target)
+    with heeding_cancel(module, run):
+        framed = _framed(job, module, card, held, place, end, device, (lead, target))
+        settings = Settings(**{name: getattr(job, name) for name in _SETTINGS})
+        cost = estimate(framed.problem, method, settings, job.check_method, DELETIONS, exact=job.estimate)
+        yield cost.event()
+        if job.estimate:
+            return
+        found = yield from _compute(case, framed, settings, run)
+        sane = (yield from _checked(case, framed, found, settings)) if job.check_method else None
     yield progress(0.92, "Writing maps")
-    case = _Case(
-        job, card, data.grid, data.mask, place, data.times[end - card.window + 1 : end + 1],
-        data.target_times(np.array([end]))[0, 0], _observed(data, card, place, end),
-    )  # fmt: skip
-    rows = contributions_of(card, found, _attributed(job.baseline, card))
-    yield from _verdict(case, found, rows)
-    yield from _write(case, found, rows, run)
+    whole = framed.put_back(found)
+    rows = contributions_of(case.card, whole, attributed_by(job, case.card))
+    yield from _verdict(case, whole, rows, sane)
+    yield from _write(case, whole, rows, sane, cost.facts(), run)
 
 
-def find_end(times: np.ndarray, step_seconds: float, card: ModelCard, text: str) -> int:
-    """Last input step of the window that predicts the date ``text``; a day alone will do where it holds one step.
+def find_end(times: np.ndarray, step_seconds: float, card: ModelCard, text: str, lead: int = 0) -> int:
+    """Last input step of the window that predicts the date ``text`` at the ``lead``-th of the model's leads; a day
+    alone will do where it holds one step. What is known ahead has to lie within the record.
 
     Raises :class:`DataError` that says which dates are possible.
     """
     wanted = np.datetime64(parse_date(text, "The date to explain"), "s")
-    ends = window_ends(times, step_seconds, card.window, card.lead, card.leads, need_target=False)
-    possible = shift(times[ends], card.lead, step_seconds)
+    ends = window_ends(times, step_seconds, card.window, card.lead, card.leads, need_target=bool(card.ahead))
+    possible = shift(times[ends], card.lead + lead, step_seconds)
     hits = np.flatnonzero(possible == wanted)
     if not len(hits) and len(text.strip()) <= 10:
         same_day = np.flatnonzero(possible.astype("datetime64[D]") == wanted.astype("datetime64[D]"))
@@ -115,16 +111,16 @@ def find_end(times: np.ndarray, step_seconds: float, card: ModelCard, text: str)
     )
 
 
-def _checked_card(path: str) -> ModelCard:
-    card = read_card(path)
-    check_explainable(card)
-    return card
-
-
-def _place(job: ExplainJob, grid: Grid, mask: np.ndarray) -> Place:
-    if job.polygon:
-        return place_of_polygon(grid, mask, job.polygon)
-    return place_of_cell(grid, mask, job.x, job.y)
+def attributed_by(job: ExplainJob, card: ModelCard) -> set[str]:
+    """Names of the variables that the baseline changes."""
+    kind = "climatology" if job.method == "expected-gradients" else job.baseline
+    names = {variable.name for variable in card.inputs if changed_by(kind, variable)}
+    names |= {ahead_name(card, variable.name) for variable in card.ahead if changed_by(kind, variable)}
+    if kind == "mean":
+        names |= {variable.name for variable in card.static}
+    if card.season and (kind == "mean" or job.method == "expected-gradients"):
+        names.add(season_name(card))
+    return names
 
 
 def _ranges(possible: np.ndarray, step_seconds: float, most: int = 3) -> str:
@@ -134,194 +130,150 @@ def _ranges(possible: np.ndarray, step_seconds: float, most: int = 3) -> str:
     return ", ".join(runs[:most]) + (f" and {len(runs) - most} periods more" if len(runs) > most else "")
 
 
-def _attributed(baseline: str, card: ModelCard) -> set[str]:
-    """Names of the variables that the baseline changes."""
-    if baseline == "dry":
-        return {variable.name for variable in card.inputs if variable.quantity == PRECIPITATION}
-    season = {season_name(card)} if card.season else set()
-    return {variable.name for variable in (*card.inputs, *card.static)} | season
+def _case(job: ExplainJob, card: ModelCard, held: Held, place: Place, end: int, lead: int, target: int) -> Case:
+    data = held.data
+    targets = data.target_times(np.array([end]))[0]
+    dates = data.times[end - card.window + 1 : end + 1]
+    asked = card.lead + lead
+    clock = Clock(
+        [asked + back for back in range(card.window - 1, -1, -1)], [iso(date) for date in dates],
+        [lead - step for step in range(card.leads)] if card.ahead else [],
+        [iso(date) for date in targets] if card.ahead else [],
+    )  # fmt: skip
+    return Case(
+        job, card, method_for(job.method, card), data.grid, data.mask, place, clock, dates, targets, targets[lead],
+        asked, _observed(data, card, place, end, asked, target),
+    )  # fmt: skip
 
 
-def _observed(data: WindowData, card: ModelCard, place: Place, end: int) -> Optional[float]:
+def _observed(data: WindowData, card: ModelCard, place: Place, end: int, steps: int, target: int) -> Optional[float]:
     """The observed mean over the place in the target's unit, or None where it is not known in every cell."""
-    if data.y is None or end + card.lead >= len(data.times):
+    if data.y is None or end + steps >= len(data.times):
         return None
-    if data.times[end + card.lead] != data.target_times(np.array([end]))[0, 0]:
+    if data.times[end + steps] != shift(data.times[[end]], steps, data.step_seconds)[0]:
         return None  # a gap lies between the window and its target
-    cells = place.weights > 0
-    values = Scaler.from_dict(card.target.scaler).inverse(data.y[end + card.lead, 0][cells]).astype(np.float64)
-    mean = float(values @ place.weights[cells])
+    cells = place.frame > 0
+    values = Scaler.from_dict(card.target.scaler).inverse(data.y[end + steps, target][cells]).astype(np.float64)
+    mean = float(values @ place.frame[cells])
     return mean if math.isfinite(mean) else None
 
 
-def _compute(
-    job: ExplainJob,
-    module: nn.Module,
-    card: ModelCard,
-    question: Question,
-    place: Place,
-    device: str,
-    mask: np.ndarray,
-) -> Generator[Event, None, Attribution]:
-    """Attribute within the halo of the place only; cells beyond it have no influence and get 0."""
-    shape = question.x.shape[2:]
-    rows, columns = _reach(place, module.halo_px(card.window), shape)
-    window, height, width = question.x.shape[0], rows.stop - rows.start, columns.stop - columns.start
-    at_once = max(1, min(_POINTS_AT_ONCE, _CELL_STEPS_AT_ONCE // (window * height * width)))
-    tensors = [
-        None if array is None else torch.from_numpy(np.array(array[..., rows, columns], order="C")).to(device)
-        for array in (
-            question.x, question.static, question.observed, question.baseline_x, question.baseline_static,
-            mask[None, None].astype(np.float32),
-        )
-    ]  # fmt: skip
-    x, static, observed, baseline_x, baseline_static, inside = tensors
-    reduce = PlaceMean(place.weights[rows, columns], Scaler.from_dict(card.target.scaler))
-    work = attribute(module, x, static, observed, reduce, baseline_x, baseline_static, job.steps, at_once, inside)
-    found = yield from _as_progress(work, job.steps)
-    return Attribution(
-        _put_back(found.x, shape, rows, columns),
-        None if found.static is None else _put_back(found.static, shape, rows, columns),
-        found.prediction,
-        found.baseline_prediction,
+def _framed(
+    job: ExplainJob, module: nn.Module, card: ModelCard, held: Held, place: Place, end: int, device: str,
+    output: tuple[int, int],
+) -> Framed:  # fmt: skip
+    question = build_question(job.baseline, card, held.data, end, held.train)
+    background = None
+    if job.method == "expected-gradients":
+        background = background_of(held.data, question, held.training_ends(), job.seed)
+    return build_problem(
+        module, card, question, place, held.data.mask, device, lead=output[0], target=output[1], background=background
     )
 
 
-def _as_progress(work: Generator[float, None, Attribution], steps: int) -> Generator[Event, None, Attribution]:
-    yield progress(0.05, "Integrating gradients")
+def _compute(case: Case, framed: Framed, settings: Settings, run: RunFolder) -> Generator[Event, None, Attribution]:
+    """Run the method; a first picture appears early and is replaced."""
+    words = f"{case.method.words[0].upper()}{case.method.words[1:]}"
+    share = 0.45 if case.job.check_method else 0.85
+    yield progress(0.05, words)
+    work = case.method.run(framed.problem, settings)
+    waiting = list(_DRAFTS_AFTER)
+    try:
+        while True:
+            try:
+                step = next(work)
+            except StopIteration as end:
+                return finite(end.value)
+            yield progress(0.05 + share * min(1.0, step.done / step.of), f"{words}, {step.done} of {step.of}")
+            if waiting and step.sofar is not None and waiting[0] <= step.done < step.of:
+                waiting = [count for count in waiting if count > step.done]
+                yield from _draft(case, framed, step, run)
+    finally:
+        with contextlib.suppress(OSError):  # a program that shows a draft may hold its file
+            shutil.rmtree(run.results / DRAFTS)
+
+
+def _draft(case: Case, framed: Framed, step: Step, run: RunFolder) -> Iterator[Event]:
+    """The answer so far: totals as a PROGRESS event, maps under a kind of their own."""
+    found = framed.put_back(finite(step.sofar()))
+    rows = contributions_of(case.card, found, attributed_by(case.job, case.card))
+    yield from write_maps(case, rows, run, draft=True)
+    so_far: dict[str, Any] = {
+        "done": step.done, "of": step.of, "variables": {row.name: row.total for row in rows},
+        "prediction": found.prediction, "baseline_prediction": found.baseline_prediction,
+        "residual_share": residual_share(found, rows),
+    }  # fmt: skip
+    text = f"A picture after {step.done} of {step.of}"
+    share = 0.45 if case.job.check_method else 0.85
+    yield Event(
+        EventKind.PROGRESS,
+        {"fraction": 0.05 + share * min(1.0, step.done / step.of), "text": text, "so_far": so_far},
+    )
+
+
+def _checked(case: Case, framed: Framed, found: Attribution, settings: Settings) -> Generator[Event, None, Sanity]:
+    work = check(framed.problem, found, case.method, settings)
     while True:
         try:
-            share = next(work)
+            step = next(work)
         except StopIteration as end:
-            return _finite(end.value)
-        yield progress(0.05 + 0.85 * share, f"Integrating gradients, {round(share * steps)} of {steps} steps")
+            return end.value
+        yield progress(0.5 + 0.4 * min(1.0, step.done / step.of), "Checking the method")
 
 
-def _finite(found: Attribution) -> Attribution:
-    if not math.isfinite(found.residual):
-        raise RunError(
-            "The contributions are not finite",
-            got=f"a prediction of {found.prediction:g} and a baseline prediction of {found.baseline_prediction:g}",
-            remedy="Look for extreme values in this window, or choose another date",
-        )
-    return found
-
-
-def _reach(place: Place, halo_px: int, shape: tuple[int, int]) -> tuple[slice, slice]:
-    top, bottom, left, right = place.box
-    return (
-        slice(max(0, top - halo_px), min(shape[0], bottom + halo_px)),
-        slice(max(0, left - halo_px), min(shape[1], right + halo_px)),
-    )
-
-
-def _put_back(part: np.ndarray, shape: tuple[int, int], rows: slice, columns: slice) -> np.ndarray:
-    whole = np.zeros((*part.shape[:-2], *shape))
-    whole[..., rows, columns] = part
-    return whole
-
-
-def _verdict(case: _Case, found: Attribution, rows: list[Contribution]) -> Iterator[Event]:
+def _verdict(case: Case, found: Attribution, rows: list[Contribution], sane: Optional[Sanity]) -> Iterator[Event]:
     """The answer as a sentence, and a warning where it does not add up."""
-    units = display_units(case.card.target.units)
     parts = sorted((row for row in rows if row.attributed), key=lambda row: -abs(row.total))
     words = ", ".join(f"{row.label} {row.total:+.4g}" for row in parts)
     share = residual_share(found, rows)
+    left = f" Left unexplained: {found.residual:+.2g}, {percent(share)} of what was explained."
     yield message(
-        f"{_label(case)} at {case.place.words} on {iso(case.target_date)}: {found.prediction:.4g} ({units}); "
-        f"{found.baseline_prediction:.4g} with {WORDS[case.job.baseline]}. {words}. "
-        f"Left unexplained: {found.residual:+.2g}, {_percent(share)} of what was explained."
+        f"{case.label} at {case.place.words} on {case.date}: {found.prediction:.4g} ({case.units}); "
+        f"{found.baseline_prediction:.4g} with {case.against}. {words}.{left if case.method.complete else ''}"
     )
-    if share > _WARN_SHARE:
+    points = found.facts.get("points", 0)
+    if points > case.job.steps:
+        yield message(
+            f"{case.job.steps} steps left more than 1 % unexplained: the path was refined where it bends, to {points}."
+        )
+    if share > _WARN_SHARE and case.method.complete:
+        what, now = ("samples", case.job.samples) if "samples" in found.facts else ("steps", case.job.steps)
         yield message(
             f"The contributions leave {100 * share:.1f} % unexplained, more than 1 %. "
-            f"Raise the steps, now {case.job.steps}, for instance to {min(1000, 4 * case.job.steps)}.",
+            f"Raise the {what}, now {now}, for instance to {min(1000, 4 * now)}.",
             "warning",
         )
-
-
-def _write(case: _Case, found: Attribution, rows: list[Contribution], run: RunFolder) -> Iterator[Event]:
-    limit = range_limit(rows)
-    shown = [row for row in rows if row.attributed]
-    for number, row in enumerate(shown):
-        yield artifact_event(_write_raster(case, row, limit, run))
-        yield progress(0.92 + 0.05 * (number + 1) / len(shown), f"Wrote {row.file_name}")
-    dates = [iso(date) for date in case.input_dates]
-    write_text(run.results / "attribution.csv", table(rows, dates, case.steps_back))
-    yield artifact_event(_table(case, "attribution.csv", "Contributions by variable and step back"))
-    facts = {**summary(rows, found), **_facts(case, dates)}
-    write_text(run.results / "attribution.json", json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False))
-    yield artifact_event(_table(case, "attribution.json", "Contributions and completeness"))
-    figure = draw(_answer(case, found, rows))
-    for path in save_svg_and_png(figure, run.results, "attribution"):
-        yield artifact_event(
-            Artifact(kind="chart", path=f"results/{path}", title=f"Why: {_label(case)} on {iso(case.target_date)}")
+    if sane is not None and sane.correlation is not None:
+        yield message(
+            f"Rank correlation with a model of randomised weights: {sane.correlation:+.2f} (near 0 is good). Area "
+            f"between the deletion curves: {sane.area or 0.0:+.2f} (above 0 the attributed inputs count more)."
         )
 
 
-def _write_raster(case: _Case, row: Contribution, limit: float, run: RunFolder) -> Artifact:
-    path, units = run.results / row.file_name, display_units(case.card.target.units)
-    title = f"{row.label}: contribution to {_lower(_label(case))} on {iso(case.target_date)}"
-    # Cells outside the basin stay where they contributed: the model may read rain beyond the divide.
-    maps = np.where(~case.mask & (row.maps == 0).all(axis=0), np.nan, row.maps)
-    if row.static:
-        write_map(path, maps[0], case.grid, units=units, label=title)
-    else:
-        write_series(path, maps, case.grid, case.input_dates, units=units, label=title)
-    return Artifact(
-        kind="attribution", path=f"results/{row.file_name}", title=f"{title} ({units})", variable=row.name, units=units,
-        ramp=RAMP, minimum=-limit, maximum=limit, dates=() if row.static else tuple(iso(d) for d in case.input_dates),
-        step_seconds=case.card.step_seconds, note=_note(case, row),
-        group=f"Why: {_label(case)}, {iso(case.target_date)}",
-    )  # fmt: skip
-
-
-def _note(case: _Case, row: Contribution) -> str:
-    bands = "" if row.static else " One band a step of the window, oldest first."
-    return (
-        f"Positive (green): it raised the prediction; negative (brown): it lowered it; compared with "
-        f"{WORDS[case.job.baseline]}.{bands} All cells{'' if row.static else ' and steps'} together: "
-        f"{row.total:+.3g} ({display_units(case.card.target.units)})."
-    )
-
-
-def _table(case: _Case, name: str, title: str) -> Artifact:
-    return Artifact(kind="table", path=f"results/{name}", title=title, units=display_units(case.card.target.units))
-
-
-def _facts(case: _Case, dates: list[str]) -> dict[str, Any]:
-    return {
-        "method": case.job.method, "baseline": case.job.baseline, "steps": case.job.steps, "place": case.place.facts,
-        "date": iso(case.target_date), "units": display_units(case.card.target.units),
-        "target": case.card.target.name, "target_label": _label(case), "lead": case.card.lead,
-        "step_seconds": case.card.step_seconds, "steps_back": case.steps_back, "input_dates": dates,
-        "observed": case.observed, "model": case.card.title,
-    }  # fmt: skip
-
-
-def _answer(case: _Case, found: Attribution, rows: list[Contribution]) -> Answer:
-    share = residual_share(found, rows)
-    subtitle = (
-        f"{case.place.words[0].upper()}{case.place.words[1:]}, compared with {WORDS[case.job.baseline]} "
-        f"(integrated gradients, {case.job.steps} steps, {_percent(share)} left unexplained)"
-    )
-    return Answer(
-        title=f"Why: {_lower(_label(case))} on {iso(case.target_date)}", subtitle=subtitle, target=_label(case),
-        units=display_units(case.card.target.units), date=iso(case.target_date),
-        step=format_step(case.card.step_seconds),
-        steps_back=case.steps_back, rows=[row for row in rows if row.attributed], found=found,
-        grid=case.grid, mask=case.mask, weights=case.place.weights, limit_ramp=RAMP,
-    )  # fmt: skip
-
-
-def _label(case: _Case) -> str:
-    return case.card.target.label or case.card.target.name
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share >= 1e-4 else "less than 0.01 %"
-
-
-def _lower(label: str) -> str:
-    """The label inside a sentence; an abbreviation keeps its capitals."""
-    return label[0].lower() + label[1:] if label[1:2].islower() else label
+def _write(
+    case: Case, found: Attribution, rows: list[Contribution], sane: Optional[Sanity], cost: dict, run: RunFolder
+) -> Iterator[Event]:
+    run.results.mkdir(parents=True, exist_ok=True)
+    lags = lags_of(rows, case.clock)
+    yield from write_maps(case, rows, run)
+    yield from write_delays(case, rows, run)
+    yield from write_region(case, rows, run)
+    title = "Contributions by variable and step back"
+    yield write_table(case, run, "attribution.csv", table(rows, case.clock), title)
+    if lags is not None:
+        yield write_table(case, run, "lags.csv", lag_table(lags), "Contributions by steps back")
+    if sane is not None:
+        yield write_table(case, run, "deletion.csv", sane.table(), "Deletion curve")
+    more = {"cost": cost, "check": None if sane is None else sane.facts()}
+    text = facts_of(case, found, rows, lags, more)
+    yield write_table(case, run, "attribution.json", text, "Contributions and completeness")
+    yield progress(0.97, "Drawing")
+    figures = {"attribution": draw(answer_of(case, found, rows))}
+    if lags is not None:
+        figures["lags"] = lag_figure(lags, rows, case.units, step_unit(case.card.step_seconds), case.date)
+    words = {"attribution": "Why", "lags": "By steps back"}
+    for stem, figure in figures.items():
+        for path in save_svg_and_png(figure, run.results, stem):
+            chart = Artifact(kind="chart", path=f"results/{path}", title=f"{words[stem]}: {case.label} on {case.date}")
+            yield artifact_event(chart)
+    yield write_report(case, found, rows, lags, sane, figures, cost, run)

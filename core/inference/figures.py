@@ -137,7 +137,7 @@ def series_figure(
     axes[0].legend(handles, names, loc="upper right", bbox_to_anchor=(1.0, 1.2), ncol=2, frameon=False, fontsize=9)
     moments = dates.astype("datetime64[ms]")
     axes[-1].set_xlim(moments[0], moments[-1] + np.timedelta64(int(step_seconds * 1000), "ms"))
-    _date_axis(axes[-1])
+    date_axis(axes[-1])
     return figure
 
 
@@ -301,7 +301,8 @@ def _quiet(axis: Any) -> None:
     axis.tick_params(labelsize=8.5, color=SOFT)
 
 
-def _date_axis(axis: Any) -> None:
+def date_axis(axis: Any) -> None:
+    """Few dates along the axis, each readable by itself."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=3, maxticks=9)

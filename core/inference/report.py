@@ -26,7 +26,7 @@ _COLUMNS = (
     ("KGE, median of cells", "median_per_cell", "kge"),
 )
 _WITH_UNIT = {"rmse", "mae", "bias"}
-_STYLE = """ body{font:15px/1.5 system-ui,"DejaVu
+PAGE_STYLE = """ body{font:15px/1.5 system-ui,"DejaVu
 Sans",sans-serif;color:#1a1a1a;background:#fff;max-width:74em;margin:2.2em auto;padding:0 1.5em}
 h1{font-size:1.55em;margin:0 0 .1em}h2{font-size:1.08em;margin:2em 0 .4em}p{margin:.3em 0;max-width:52em}
 .soft{color:#555}table{border-collapse:collapse;margin:.5em 0}td+td{white-space:nowrap}th,td{padding:.3em
@@ -81,7 +81,7 @@ def write_report(path: Union[str, Path], report: Report) -> None:
     write_text(
         path,
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(report.title)}</title>'
-        f"<style>{_STYLE}</style></head><body>\n{body}\n</body></html>\n",
+        f"<style>{PAGE_STYLE}</style></head><body>\n{body}\n</body></html>\n",
     )
 
 
@@ -154,8 +154,8 @@ def _maps(report: Report) -> str:
     )
     which = "The date has the median error of all dates." if report.observed is not None else ""
     circle = "The circle marks the cell of the series below." if report.cell is not None else ""
-    picture = _picture(figure, f"Maps of {report.look.label}, {report.date}")
-    return f'<h2>Maps</h2>{picture}<p class="soft">{which} {circle}</p>'
+    image = picture(figure, f"Maps of {report.look.label}, {report.date}")
+    return f'<h2>Maps</h2>{image}<p class="soft">{which} {circle}</p>'
 
 
 def _series(report: Report) -> str:
@@ -167,7 +167,7 @@ def _series(report: Report) -> str:
         report.dates, report.series, label=look.label, units=look.units, step_seconds=report.step_seconds, marked=marked
     )
     words = '<p class="soft">The red line marks the date of the maps.</p>' if report.date else ""
-    return f"<h2>Series</h2>{_picture(figure, 'Series')}{words}"
+    return f"<h2>Series</h2>{picture(figure, 'Series')}{words}"
 
 
 def _beside(report: Report) -> str:
@@ -182,9 +182,9 @@ def _beside(report: Report) -> str:
             minimum=-1.0,
             maximum=1.0,
         )
-        pictures.append(f"<div><h2>Where it is good</h2>{_picture(figure, 'NSE per cell')}</div>")
+        pictures.append(f"<div><h2>Where it is good</h2>{picture(figure, 'NSE per cell')}</div>")
     if report.history:
-        pictures.append(f"<div><h2>Training</h2>{_picture(loss_figure(report.history), 'Loss by epoch')}</div>")
+        pictures.append(f"<div><h2>Training</h2>{picture(loss_figure(report.history), 'Loss by epoch')}</div>")
     return f'<div class="row">{"".join(pictures)}</div>' if pictures else ""
 
 
@@ -194,7 +194,8 @@ def _notes(report: Report) -> str:
     return "<h2>To be noted</h2>" + "".join(f"<p>{html.escape(note)}</p>" for note in report.notes)
 
 
-def _picture(figure: Any, words: str) -> str:
+def picture(figure: Any, words: str) -> str:
+    """The figure as an HTML image that lies inside the page; ``words`` stand for it where it cannot be seen."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=130, format="png")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")

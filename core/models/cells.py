@@ -124,7 +124,7 @@ class ConvLSTMCell(nn.Module):
             return Context(None, self.weight_h, base, None, state_mask)
         return Context(weight, torch.cat((weight, self.weight_h), dim=1), base, mask, state_mask)
 
-    def step(self, frame: Optional[Tensor], state: Optional[State], context: Context) -> State:
+    def forward(self, frame: Optional[Tensor], state: Optional[State], context: Context) -> State:
         """One step. ``frame`` (B, H, W, in_channels), None without changing input; ``state`` None stands for zeros."""
         i, f, g, o = self._gates(frame, state, context).split(self.hidden, dim=-1)
         if self.peephole is not None and state is not None:

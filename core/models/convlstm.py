@@ -161,7 +161,7 @@ class ConvLSTM(ForecastModel):
         for lead in range(self.leads):
             maps = read(lead, previous)
             for k, cell in enumerate(self.decoder):
-                states[k] = cell.step(maps if cell.in_channels else None, states[k], contexts[k])
+                states[k] = cell(maps if cell.in_channels else None, states[k], contexts[k])
                 maps = _normalise(self.decoder_norms[k], states[k].h.unsqueeze(0)).squeeze(0)
             previous = self._head(maps)
             predictions.append(previous)
@@ -181,7 +181,7 @@ def _run(cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor], warm_up: 
     state, outputs = None, []
     for number, frame in enumerate(steps):
         with torch.set_grad_enabled(torch.is_grad_enabled() and number >= warm_up):
-            state = cell.step(frame, state, context)
+            state = cell(frame, state, context)
         outputs.append(state.h)
     return outputs, state
 

@@ -119,6 +119,13 @@ def absolute_paths(verb: str, values: Any, folder: Path) -> Any:
         done["terrain"] = {**done["terrain"], "dem": _absolute(done["terrain"]["dem"], folder)}
     if isinstance(done.get("datasets"), list):
         done["datasets"] = [_absolute(item, folder) for item in done["datasets"]]
+    if isinstance(done.get("storms"), list):
+        done["storms"] = [
+            {**item, "raster": _absolute(item["raster"], folder)}
+            if isinstance(item, dict) and "raster" in item
+            else item
+            for item in done["storms"]
+        ]
     if isinstance(done.get("sources"), list):
         done["sources"] = [
             {**item, "path": _absolute(item["path"], folder)} if isinstance(item, dict) and "path" in item else item

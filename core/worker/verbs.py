@@ -81,6 +81,36 @@ def _explain(job: Config, run: RunFolder) -> Iterator[Event]:
     yield from explain(job, run)
 
 
+def _importance(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..explain.permutation import importance
+
+    yield from importance(job, run)
+
+
+def _probe(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..explain.probes import probe
+
+    yield from probe(job, run)
+
+
+def _what_if(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..explain.what_if import what_if
+
+    yield from what_if(job, run)
+
+
+def _drivers(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..explain.drivers import drivers
+
+    yield from drivers(job, run)
+
+
+def _shares(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..explain.shares import shares
+
+    yield from shares(job, run)
+
+
 def _doctor(job: Config, run: RunFolder) -> Iterator[Event]:
     from .doctor import doctor
 
@@ -96,6 +126,11 @@ VERBS: dict[str, Callable[[Config, RunFolder], Iterator[Event]]] = {
     "compare": _compare,
     "evaluate": _evaluate,
     "explain": _explain,
+    "importance": _importance,
+    "probe": _probe,
+    "what-if": _what_if,
+    "drivers": _drivers,
+    "shares": _shares,
     "tune": _tune,
     "doctor": _doctor,
 }

@@ -37,6 +37,11 @@ VERBS = {
     "compare": "comparison",
     "evaluate": "evaluation",
     "explain": "explanation",
+    "importance": "importance of inputs",
+    "probe": "probe",
+    "what-if": "what-if",
+    "drivers": "dominant drivers",
+    "shares": "shares of contribution",
     "tune": "search",
     "doctor": "engine check",
 }

@@ -10,11 +10,12 @@ import re
 import numpy as np
 import pytest
 
-from freshet.core.contracts import explain_checks
 from freshet.core.contracts.errors import ConfigError, DataError, ModelFileError
 from freshet.core.contracts.events import Artifact, EventKind
 from freshet.core.contracts.run_folder import RunFolder
 from freshet.core.explain import explain as explain_module
+from freshet.core.explain import methods as methods_module
+from freshet.core.explain import problem as problem_module
 from freshet.core.explain.explain import explain
 from freshet.core.inference.geotiff import read_series
 from freshet.core.inference.predictor import Predictor
@@ -103,7 +104,9 @@ def test_the_chart_is_drawn_and_nothing_half_written_is_left(answer):
     run, _, artifacts, _ = answer
     assert (run.results / "attribution.png").stat().st_size > 20_000
     assert (run.results / "attribution.svg").read_text().lstrip().startswith("<?xml")
-    assert sorted(f"results/{p.name}" for p in run.results.iterdir()) == sorted(artifacts)
+    kept = sorted(path for path, artifact in artifacts.items() if artifact.kind not in ("attribution-draft", "report"))
+    assert sorted(f"results/{p.name}" for p in run.results.iterdir()) == kept
+    assert artifacts["report.html"].kind == "report" and "Precipitation" in run.report_file.read_text()
 
 
 def test_without_rain_only_rain_contributes(world, tmp_path):
@@ -133,7 +136,7 @@ def test_few_steps_on_a_steep_path_bring_a_warning(world, tmp_path, monkeypatch)
 def test_attribution_within_the_halo_equals_that_of_the_whole_frame(world, tmp_path, monkeypatch):
     job = make_job(*world, x=4_008_500.0, y=2_992_500.0)  # a corner
     _, _, _, cut = _explain(tmp_path, job)
-    monkeypatch.setattr(explain_module, "_reach", lambda place, halo, shape: (slice(0, shape[0]), slice(0, shape[1])))
+    monkeypatch.setattr(problem_module, "reach", lambda place, halo, shape: (slice(0, shape[0]), slice(0, shape[1])))
     _, _, _, whole = _explain(tmp_path, job)
     assert cut["variables"] == pytest.approx(whole["variables"], rel=1e-4, abs=1e-7)
 
@@ -195,9 +198,12 @@ def test_a_dry_baseline_needs_precipitation(tmp_path):
 
 
 def test_a_family_without_gradients_is_refused(world, tmp_path, monkeypatch):
-    flat = dataclasses.replace(explain_checks.family("convlstm"), differentiable=False)
-    monkeypatch.setattr(explain_checks, "family", lambda name: flat)
-    assert "cannot be explained" in _refused(tmp_path, ModelFileError, make_job(*world))
+    flat = dataclasses.replace(methods_module.family("convlstm"), differentiable=False)
+    monkeypatch.setattr(methods_module, "family", lambda name: flat)
+    words = _refused(tmp_path, ModelFileError, make_job(*world))
+    assert "cannot be explained" in words and "occlusion-space" in words and "permutation" in words
+    _, _, _, facts = _explain(tmp_path, make_job(*world, method="occlusion-time"))
+    assert facts["method"] == "occlusion-time"
 
 
 def test_a_day_alone_finds_its_only_step():

@@ -100,8 +100,8 @@ def test_the_memory_stays_in_float32_under_autocast():
     frames = torch.randn(2, 1, 4, 4, 2)
     with torch.autocast("cpu", torch.bfloat16):
         context = cell.begin(frames[0], torch.randn(1, 4, 4, 2))
-        first = cell.step(frames[0], None, context)
-        second = cell.step(frames[1], first, context)
+        first = cell(frames[0], None, context)
+        second = cell(frames[1], first, context)
     assert [first.h.dtype, second.h.dtype] == [torch.bfloat16] * 2
     assert [first.c.dtype, second.c.dtype] == [torch.float32] * 2
 
