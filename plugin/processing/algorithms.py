@@ -204,7 +204,7 @@ class ExplainAlgorithm(JobAlgorithm):
         fields = self.read(values, context)
         _check_model(fields["model"], fields["dataset"], fields["sequence"])
         if fields["model"]:
-            check_explainable(read_card(fields["model"]))
+            check_explainable(read_card(fields["model"]), fields.get("method", "integrated-gradients"))
         x, y = self._point(values, context, fields["dataset"])
         return ExplainJob(x=x, y=y, **fields)
 

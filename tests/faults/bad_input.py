@@ -180,7 +180,7 @@ FAULTS = (
     Fault(
         "a model of gauges to explain",
         "explain",
-        ("The model predicts 2 gauges", "explanations are made for maps", "Choose another model"),
+        ("The model predicts 2 gauges, not maps", "one of its gauges: upper, outlet", "gauge"),
     ),
     Fault("a model's window longer than the series", "predict", ("window is longer than the series", "longer dataset")),
     Fault(

@@ -501,7 +501,7 @@ def test_why_refuses_a_model_of_gauges_before_the_run(dock, datasets, make_summa
     datasets.add(make_summary())
     page = dock.pages["why"]
     page.model_file.set_path(card_file(tmp_path / "m.safetensors"))
-    assert "predicts 2 gauges, and explanations are made for maps" in page.model_notice.text()
+    assert "The model predicts 2 gauges, not maps" in page.model_notice.text()
     page.date.setText("1993-07-04")
     page.take_point(QgsPointXY(4_050_000.0, 2_900_000.0))
     page.explain()

@@ -58,7 +58,7 @@ def card(**changes) -> ModelCard:
 
 def test_models_of_maps_with_gradients_can_be_explained_and_others_say_why_not():
     check_explainable(card())
-    with pytest.raises(ModelFileError, match="predicts 3 gauges, and explanations are made for maps"):
+    with pytest.raises(ModelFileError, match="The model predicts 3 gauges, not maps"):
         check_explainable(card(gauges=["x", "y", "z"]))
     for item in FAMILIES:
         if not item.differentiable:
