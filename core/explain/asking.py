@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..contracts import PeriodConfig
-from ..contracts.dates import format_step, parse_date
+from ..contracts.dates import format_step
 from ..contracts.errors import Cancelled, ConfigError, DataError
 from ..contracts.events import Event, EventKind
 from ..contracts.model_card import ModelCard, VariableCard
@@ -27,7 +27,6 @@ from ..data.splits import period_steps
 from ..data.store import Dataset
 from ..data.windows import Batch, WindowData, gauge_places
 from ..inference.artifacts import display_units
-from ..inference.geotiff import iso
 from ..inference.predictor import Predictor
 from ..inference.selection import periods_of
 from ..training.loop import predict_batch
@@ -265,31 +264,6 @@ def steps_words(card: ModelCard, first: int, last: int) -> str:
     if (first, last) == (1, 1):
         unit = unit.replace("days", "day").replace("steps", "step")
     return f"{first} to {last} {unit} back" if last > first else f"{first} {unit} back"
-
-
-def end_of(subject: Subject, text: str) -> int:
-    """Last input step of the window that predicts the date ``text`` at the asked lead; a day alone will do where it
-    holds one step. Raises :class:`DataError` that says which dates are possible.
-    """
-    wanted = np.datetime64(parse_date(text, "The date to explain"), "s")
-    ends = subject.data.valid_ends()
-    possible = subject.dates(ends)
-    hits = np.flatnonzero(possible == wanted)
-    if not len(hits) and len(text.strip()) <= 10:
-        same_day = np.flatnonzero(possible.astype("datetime64[D]") == wanted.astype("datetime64[D]"))
-        hits = same_day if len(same_day) == 1 else hits
-    if len(hits):
-        return int(ends[hits[0]])
-    times = subject.data.times
-    inside = times[0] <= wanted <= times[-1]
-    nearest = possible[np.argmin(np.abs((possible - wanted).astype(np.int64)))]
-    raise DataError(
-        "There is no full window before this date" if inside else "The date lies outside the dataset",
-        expected=f"a date from {iso(possible.min())} to {iso(possible.max())}, whose window of {subject.card.window} "
-        "steps has no gap",
-        got=text.strip(),
-        remedy=f"Choose one of these dates; the nearest is {iso(nearest)}",
-    )
 
 
 def training_steps(subject: Subject) -> Optional[np.ndarray]:

@@ -25,8 +25,9 @@ from ..contracts.events import Event
 from ..contracts.models import family
 from ..contracts.run_folder import RunFolder
 from ..inference.artifacts import message, progress
-from .asking import Subject, Window, cost_event, end_of, labels_of, subject_of, training_steps, window_of
+from .asking import Subject, Window, cost_event, labels_of, subject_of, training_steps, window_of
 from .baselines import build_question, check_baseline
+from .dates import find_end
 from .place import place_of_polygon
 from .tangents import CellValues, Tangents, nodes
 
@@ -84,7 +85,7 @@ def drivers(job: DriversJob, run: RunFolder) -> Iterator[Event]:
     with subject_of(job, run) as subject:
         _check_model(subject, job)
         check_baseline(job.baseline, subject.card)
-        end = end_of(subject, job.date)
+        end = find_end(subject.data.times, subject.data.step_seconds, subject.card, job.date, subject.lead)
         cells = subject.data.mask
         if job.polygon:
             cells = place_of_polygon(subject.data.grid, cells, job.polygon).weights > 0

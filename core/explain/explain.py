@@ -11,16 +11,13 @@ from typing import Any, Optional
 import numpy as np
 from torch import nn
 
-from ..contracts.dates import format_step, parse_date
-from ..contracts.errors import DataError
 from ..contracts.events import Artifact, Event, EventKind
 from ..contracts.model_card import ModelCard, read_card
 from ..contracts.result_jobs import ExplainJob
 from ..contracts.run_folder import RunFolder
 from ..data.scaling import Scaler
-from ..data.splits import window_ends
 from ..data.store import Dataset
-from ..data.timeline import positions, shift
+from ..data.timeline import shift
 from ..data.windows import WindowData
 from ..inference.artifacts import artifact_event, message, progress
 from ..inference.geotiff import iso
@@ -29,6 +26,7 @@ from .baselines import build_question, changed_by, check_baseline
 from .chart import draw, lag_figure, save_svg_and_png
 from .contributions import Clock, Contribution, ahead_name, contributions_of, residual_share, season_name, table
 from .cost import estimate
+from .dates import find_end
 from .explained import Attribution
 from .lags import lag_table, lags_of, step_unit
 from .methods import Settings, Step, finite, method_for
@@ -85,32 +83,6 @@ def explain(job: ExplainJob, run: RunFolder, session: Optional[Session] = None) 
     yield from _write(case, whole, rows, sane, cost.facts(), run)
 
 
-def find_end(times: np.ndarray, step_seconds: float, card: ModelCard, text: str, lead: int = 0) -> int:
-    """Last input step of the window that predicts the date ``text`` at the ``lead``-th of the model's leads; a day
-    alone will do where it holds one step. What is known ahead has to lie within the record.
-
-    Raises :class:`DataError` that says which dates are possible.
-    """
-    wanted = np.datetime64(parse_date(text, "The date to explain"), "s")
-    ends = window_ends(times, step_seconds, card.window, card.lead, card.leads, need_target=bool(card.ahead))
-    possible = shift(times[ends], card.lead + lead, step_seconds)
-    hits = np.flatnonzero(possible == wanted)
-    if not len(hits) and len(text.strip()) <= 10:
-        same_day = np.flatnonzero(possible.astype("datetime64[D]") == wanted.astype("datetime64[D]"))
-        hits = same_day if len(same_day) == 1 else hits
-    if len(hits):
-        return int(ends[hits[0]])
-    nearest = possible[np.argmin(np.abs((possible - wanted).astype(np.int64)))]
-    in_record = times[0] <= wanted <= times[-1]
-    raise DataError(
-        "There is no full window before this date" if in_record else "The date lies outside the dataset",
-        expected=f"a date {_ranges(possible, step_seconds)}, whose window of {card.window} steps "
-        f"({format_step(step_seconds)} each) has no gap",
-        got=text.strip(),
-        remedy=f"Choose one of these dates; the nearest is {iso(nearest)}",
-    )
-
-
 def attributed_by(job: ExplainJob, card: ModelCard) -> set[str]:
     """Names of the variables that the baseline changes."""
     kind = "climatology" if job.method == "expected-gradients" else job.baseline
@@ -121,13 +93,6 @@ def attributed_by(job: ExplainJob, card: ModelCard) -> set[str]:
     if card.season and (kind == "mean" or job.method == "expected-gradients"):
         names.add(season_name(card))
     return names
-
-
-def _ranges(possible: np.ndarray, step_seconds: float, most: int = 3) -> str:
-    """'from 1990-01-30 to 1991-05-02, from ...'."""
-    cuts = np.flatnonzero(np.diff(positions(possible, step_seconds)) > 1) + 1
-    runs = [f"from {iso(run[0])} to {iso(run[-1])}" for run in np.split(possible, cuts)]
-    return ", ".join(runs[:most]) + (f" and {len(runs) - most} periods more" if len(runs) > most else "")
 
 
 def _case(job: ExplainJob, card: ModelCard, held: Held, place: Place, end: int, lead: int, target: int) -> Case:
