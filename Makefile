@@ -1,7 +1,7 @@
 # Freshet. `make help` lists the targets; PYTHON=... names the interpreter from which .venv is made.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: pictures real uses help setup test demo bench lint package clean
+.PHONY: pictures real why proof uses help setup test demo bench lint package clean
 
 ENGINE := .venv/bin/python
 
@@ -30,6 +30,13 @@ bench: setup ## measure the numbers that the project promises
 real: setup ## compare every family on real data (hours): DATA=folder of the packs
 	@$(ENGINE) scripts/real_table.py "$(DATA)" build/real
 	@$(ENGINE) scripts/real_table.py "$(DATA)" build/real --page
+
+why: setup ## explain models of two real basins, for docs/why*.md (an hour): DATA=folder of the packs
+	@$(ENGINE) scripts/why_pages.py "$(DATA)" build/why
+
+proof: setup ## attributions beside the truth of the example basin (half an hour)
+	@$(ENGINE) scripts/explain_proof.py; status=$$?; \
+	$(ENGINE) scripts/why_pages.py --page --proof build/explain_proof/proof.json; exit $$status
 
 uses: setup ## the worked examples of docs/uses.md: merge, correct, downscale, fill gaps, nowcast
 	@$(ENGINE) scripts/uses.py

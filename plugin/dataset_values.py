@@ -1,4 +1,6 @@
-"""Values of a dataset, read through GDAL without an engine: classes of a map, series of a variable at a place."""
+"""Values of a dataset, read through GDAL without an engine: classes of a map, series of a variable at a place, whether
+a place lies in the basin, names and places of gauges.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +89,45 @@ def series_at(
     return (list(dates), list(values)) if len(dates) == len(values) else ([], [])
 
 
+def inside_basin(path: str, x: float, y: float, sequence: str = "") -> Optional[bool]:
+    """Whether the cell at a place in the dataset's CRS belongs to the basin; None where the mask cannot be read, or the
+    place lies outside the grid.
+    """
+    stamp = _stamp(path)
+    try:
+        source = open_raster(_uri(path, _MASK, sequence, stamp))
+        inverse = gdal.InvGeoTransform(source.GetGeoTransform())
+        column, row = (int(np.floor(part)) for part in gdal.ApplyGeoTransform(inverse, x, y))
+        if not (0 <= column < source.RasterXSize and 0 <= row < source.RasterYSize):
+            return None
+        value = _series(_uri(path, _MASK, sequence, stamp), column, row, stamp)[0]
+    except DataError:
+        return None
+    return value is not None and value > 0
+
+
+def basin_mask(path: str, sequence: str = "") -> Optional[np.ndarray]:
+    """bool (rows, columns), row 0 in the north: the cells of the basin; None where the mask cannot be read."""
+    return _basin_mask(path, sequence, _stamp(path))
+
+
+@lru_cache(maxsize=8)
+def _basin_mask(path: str, sequence: str, stamp: float) -> Optional[np.ndarray]:
+    try:
+        source = open_raster(_uri(path, _MASK, sequence, stamp))
+    except DataError:
+        return None
+    inside = _band(source, 1) > 0
+    return inside if source.GetGeoTransform()[5] < 0 else inside[::-1]
+
+
+def gauge_places(path: str, sequence: str = "") -> tuple[tuple[float, float], ...]:
+    """x and y of each gauge in the dataset's CRS, in the order of :func:`gauge_ids`, NaN where it is unknown; empty
+    where the dataset tells no places. DataError where the file cannot be read.
+    """
+    return _gauge_places(path, sequence, _stamp(path))
+
+
 def gauge_ids(path: str, sequence: str = "") -> tuple[str, ...]:
     """Names of the gauges of a dataset, of several sequences those of ``sequence`` (empty: the first); empty without
     gauges. DataError where the file cannot be read.
@@ -96,15 +137,28 @@ def gauge_ids(path: str, sequence: str = "") -> tuple[str, ...]:
 
 @lru_cache(maxsize=32)
 def _gauge_ids(path: str, sequence: str, stamp: float) -> tuple[str, ...]:
-    group = _group(path, sequence, stamp)
     with quiet_gdal():
-        source = gdal.OpenEx(path, gdal.OF_MULTIDIM_RASTER | gdal.OF_READONLY)
-        root = source.GetRootGroup() if source is not None else None
-        part = root.OpenGroup(group) if root is not None and group else root
-        if part is None:
-            raise DataError("The dataset cannot be read", got=path, remedy="Prepare it anew, or choose another file")
-        names = part.OpenMDArray("gauge_id") if "gauge_id" in part.GetMDArrayNames() else None
-        return tuple(str(name) for name in names.Read()) if names is not None else ()
+        found = _arrays(path, _group(path, sequence, stamp), ("gauge_id",))
+        return tuple(str(name) for name in found[0].Read()) if found else ()
+
+
+@lru_cache(maxsize=32)
+def _gauge_places(path: str, sequence: str, stamp: float) -> tuple[tuple[float, float], ...]:
+    with quiet_gdal():
+        found = _arrays(path, _group(path, sequence, stamp), ("gauge_x", "gauge_y"))
+        values = [np.asarray(array.ReadAsArray(), dtype=float).reshape(-1) for array in found]
+    return tuple((float(x), float(y)) for x, y in zip(*values)) if values else ()
+
+
+def _arrays(path: str, group: str, names: tuple[str, ...]) -> list:
+    """Arrays of a file; empty where one is missing."""
+    source = gdal.OpenEx(path, gdal.OF_MULTIDIM_RASTER | gdal.OF_READONLY)
+    root = source.GetRootGroup() if source is not None else None
+    part = root.OpenGroup(group) if root is not None and group else root
+    if part is None:
+        raise DataError("The dataset cannot be read", got=path, remedy="Prepare it anew, or choose another file")
+    known = part.GetMDArrayNames()
+    return [part.OpenMDArray(name) for name in names] if all(name in known for name in names) else []
 
 
 def _band(source: gdal.Dataset, number: int) -> np.ndarray:

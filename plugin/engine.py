@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess  # the engine runs in a process of its own: torch and rasterio crash in QGIS's
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import BinaryIO, Optional
 
 from ..core.contracts import EngineError, RunFolder
 from .settings import Settings, data_folder
@@ -37,6 +38,10 @@ class Engine:
     def command(self, run: RunFolder) -> list[str]:
         """The command that executes the run. ``-I``: no variable and no folder of QGIS reaches that Python."""
         return [self.python, "-I", str(ROOT / "core" / "worker" / "launch.py"), str(run.path)]
+
+    def staying_command(self) -> list[str]:
+        """The command of a worker that stays loaded and takes runs from its standard input."""
+        return [self.python, "-I", str(ROOT / "core" / "worker" / "launch.py"), "--stay"]
 
 
 def managed_folder() -> Path:
@@ -112,24 +117,43 @@ def start_worker(engine: Engine, run: RunFolder) -> subprocess.Popen:
     """
     try:
         with open(output_file(run), "ab") as output:
-            # A list of arguments and no shell: the person's own interpreter and a file of this plugin.
-            # QProcess.startDetached could not tell the exit of a worker that never spoke.
-            return subprocess.Popen(  # nosec B603
-                engine.command(run),
-                cwd=str(run.path),
-                env=child_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                close_fds=True,
-                **_detached(),
-            )
+            return _started(engine.command(run), str(run.path), output, subprocess.DEVNULL)
     except OSError as error:
-        raise EngineError(
-            "The engine could not be started",
-            got=f"{engine.python}: {error}",
-            remedy="Choose another Python on the engine page",
-        ) from error
+        raise _not_started(engine, error) from error
+
+
+def start_staying(engine: Engine, output: BinaryIO) -> subprocess.Popen:
+    """Start a worker that takes runs from its standard input, a pipe, and ends with it, so also with QGIS, however that
+    ends. What it says goes to ``output``. Raises :class:`EngineError`.
+    """
+    try:
+        return _started(engine.staying_command(), tempfile.gettempdir(), output, subprocess.PIPE)
+    except OSError as error:
+        raise _not_started(engine, error) from error
+
+
+def _started(command: list[str], folder: str, output: BinaryIO, lines: int) -> subprocess.Popen:
+    # A list of arguments and no shell: the person's own interpreter and a file of this plugin.
+    # QProcess.startDetached could not tell the exit of a worker that never spoke.
+    return subprocess.Popen(  # nosec B603
+        command,
+        cwd=folder,
+        env=child_environment(),
+        stdin=lines,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        close_fds=True,
+        bufsize=0,
+        **_detached(),
+    )
+
+
+def _not_started(engine: Engine, error: OSError) -> EngineError:
+    return EngineError(
+        "The engine could not be started",
+        got=f"{engine.python}: {error}",
+        remedy="Choose another Python on the engine page",
+    )
 
 
 def base_python() -> Optional[Path]:

@@ -15,7 +15,8 @@ from qgis.PyQt.QtWidgets import QApplication
 
 from ..core.contracts import Event, EventKind, FreshetError, RunError, RunFolder, RunState
 from .engine import Engine
-from .watch import POLL_SECONDS, RunWatch
+from .resident import Resident
+from .watch import RunWatch
 
 _DOUBT_MS = 250
 
@@ -31,13 +32,19 @@ class RunTask(QgsTask):
     happened = pyqtSignal(str, object)
     over = pyqtSignal(str, object)
 
-    def __init__(self, run: RunFolder, engine: Optional[Engine] = None, title: str = "") -> None:
-        """Watch ``run``; with an ``engine``, start its worker first."""
+    def __init__(
+        self,
+        run: RunFolder,
+        engine: Optional[Engine] = None,
+        title: str = "",
+        resident: Optional[Resident] = None,
+    ) -> None:
+        """Watch ``run``; with an ``engine``, start its worker first, or hand the run to the ``resident``."""
         super().__init__(f"Freshet: {title or run.path.name}", _flags())
         self.folder = run
         self.state: Optional[RunState] = None
         self.error: Optional[FreshetError] = None
-        self._watch = RunWatch(run, engine)
+        self._watch = RunWatch(run, engine, resident)
         self._engine = engine
         self._ending = False
         self._left = threading.Event()
@@ -104,7 +111,7 @@ class RunTask(QgsTask):
             self.state, self.error = self._watch.state, self._watch.error
             if self.state.final:
                 return
-            self._left.wait(POLL_SECONDS)
+            self._left.wait(self._watch.seconds)
 
     def _cancelled_in_queue(self) -> None:
         """The task was cancelled before it began, so no worker will ever say so."""

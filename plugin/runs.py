@@ -12,8 +12,9 @@ from typing import Any, Callable, Optional, Union
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import QCoreApplication, QObject, pyqtSignal
 
-from ..core.contracts import Config, Event, EventKind, FreshetError, RunError, RunFolder, RunState
+from ..core.contracts import Config, EngineError, Event, EventKind, FreshetError, RunError, RunFolder, RunState
 from .engine import find_engine, output_file
+from .resident import Resident
 from .run_task import RunTask
 from .settings import Settings, load_settings
 from .version import version
@@ -60,13 +61,15 @@ class Runs(QObject):
         # QGIS holds only the C++ half of a task: without this reference its Python half would be collected.
         self._tasks: dict[str, RunTask] = {}
         self._resumed: set[str] = set()  # whose new worker has not spoken yet: the folder still tells the old end
+        self._resident = Resident()
         self._finished: dict[str, tuple[Any, RunSummary]] = {}
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.close)
 
-    def submit(self, verb: str, job: Config, title: str = "") -> RunFolder:
-        """Start a job in the background. Raises EngineError without an engine, RunError where the folder cannot be
+    def submit(self, verb: str, job: Config, title: str = "", stay: bool = False) -> RunFolder:
+        """Start a job in the background. With ``stay`` the worker that stays loaded does it, after what it was asked
+        before, and only while QGIS runs. Raises EngineError without an engine, RunError where the folder cannot be
         written.
         """
         settings = self._settings()
@@ -79,8 +82,23 @@ class Runs(QObject):
                 got=str(error),
                 remedy="Choose another folder for runs in the settings",
             ) from error
-        self._watch(run, RunTask(run, engine, title or run.path.name))
+        self._watch(run, RunTask(run, engine, title or run.path.name, self._resident if stay else None))
         return run
+
+    def warm(self, model: str, dataset: str, sequence: str = "") -> bool:
+        """Let the worker that stays load a model and a dataset for the questions to come; False without an engine.
+
+        Nothing else is told: what is wrong with them the first question tells.
+        """
+        try:
+            self._resident.load(find_engine(self._settings()), model, dataset, sequence)
+        except EngineError:
+            return False
+        return True
+
+    def release_resident(self) -> None:
+        """Let the worker that stays end; a run that it works on is cancelled. The next question starts another."""
+        self._resident.release()
 
     def resume(self, run: RunLike) -> RunFolder:
         """Start the worker again in the folder of a run that was cancelled, lost or failed; also takes a path.
@@ -90,7 +108,7 @@ class Runs(QObject):
         """
         folder = _folder(run)
         header = folder.header()
-        state = run_state(folder)
+        state = self._state(folder)
         if str(folder.path) in self._tasks or state not in _RESUMABLE:
             raise RunError(f"This run is {state.value}, so there is nothing to take up", remedy="Start a new run")
         engine = find_engine(self._settings())
@@ -127,6 +145,8 @@ class Runs(QObject):
         if known and known[0] == stamp:
             return known[1]
         made = _summarise(folder)
+        if made.state is RunState.LOST and self._queued(folder):
+            made = replace(made, state=RunState.WAITING, text="")
         if made.state.final:
             self._finished[made.path] = (stamp, made)
         return made
@@ -159,7 +179,7 @@ class Runs(QObject):
         """Delete a finished run's folder with all results; RunError while it runs; also takes a path."""
         folder = _folder(run)
         folder.header()  # a folder that holds no run is never deleted
-        if not run_state(folder).final:
+        if not self._state(folder).final:
             raise RunError("This run is not over", got=str(folder.path), remedy="Cancel it first")
         try:
             shutil.rmtree(folder.path)
@@ -172,12 +192,21 @@ class Runs(QObject):
         self.changed.emit()
 
     def close(self) -> None:
-        """End all watching; the runs themselves go on."""
+        """End all watching; the runs themselves go on, but for those of the worker that stays, which ends."""
         tasks, self._tasks = list(self._tasks.values()), {}
         for task in tasks:
             task.leave()
         for task in tasks:
             task.wait_idle(1.0)
+        self._resident.release()
+
+    def _state(self, folder: RunFolder) -> RunState:
+        return RunState.WAITING if self._queued(folder) else run_state(folder)
+
+    def _queued(self, folder: RunFolder) -> bool:
+        """Whether a run waits for its turn, however long: without a pulse it looks abandoned from outside."""
+        task = self._tasks.get(str(folder.path))
+        return task is not None and task.state is RunState.WAITING
 
     def _watch(self, run: RunFolder, task: RunTask) -> None:
         self._tasks[str(run.path)] = task

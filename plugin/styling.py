@@ -7,32 +7,44 @@ numbers of the legend are always the values themselves.
 from __future__ import annotations
 
 import math
+import re
 
 from qgis.core import (
     QgsBasicNumericFormat,
     QgsColorRampLegendNodeSettings,
     QgsColorRampShader,
+    QgsNumericFormatContext,
+    QgsPalettedRasterRenderer,
     QgsRasterLayer,
     QgsRasterMinMaxOrigin,
     QgsRasterShader,
     QgsSingleBandPseudoColorRenderer,
 )
+from qgis.PyQt.QtGui import QColor
 
 from ..core.contracts import Artifact
 from ..core.contracts.variables import quantity
 from .ramps import FALLBACK, gradient, is_diverging, stops
 
-CENTRED_KINDS = ("delta", "attribution")
+CENTRED_KINDS = ("delta", "attribution", "attribution-draft", "change")
+# How the notes of maps of differences tell what their signs mean.
+_SIGNS = re.compile(r"Positive \([^)]*\): ([^;.]+); negative \([^)]*\): ([^;.]+)[;.]")
+_GREY = "#b9b9b9"  # of a class without a colour
 _DECADES_FROM_ZERO, _MOST_DECADES = 3, 5  # that the colours of a logarithmic range tell apart
 _CLOSEST = 0.055  # breaks of a curved range stand at least so far apart on its ramp
 
 
 def style_raster(layer: QgsRasterLayer, artifact: Artifact, band: int = 1) -> None:
-    """Single-band pseudocolour by the artifact's ramp and range, with a legend in its unit, nearest resampling.
+    """Single-band pseudocolour by the artifact's ramp and range, with a legend in its unit, nearest resampling; a map
+    of classes by their colours and names.
 
-    A delta or an attribution is symmetric about 0, which gets the neutral middle of its ramp. Values beyond the range
-    take the colours of its ends; missing cells stay transparent.
+    A delta, a change or an attribution is symmetric about 0, which gets the neutral middle of its ramp. Values beyond
+    the range take the colours of its ends; missing cells stay transparent.
     """
+    if artifact.classes:
+        layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), band, _classes(artifact)))
+        _nearest(layer)
+        return
     low, high = value_range(artifact)
     renderer = QgsSingleBandPseudoColorRenderer(layer.dataProvider(), band, _shader(artifact, low, high))
     renderer.setClassificationMin(low)
@@ -41,6 +53,20 @@ def style_raster(layer: QgsRasterLayer, artifact: Artifact, band: int = 1) -> No
     renderer.setMinMaxOrigin(QgsRasterMinMaxOrigin())
     layer.setRenderer(renderer)
     _nearest(layer)
+
+
+def _classes(artifact: Artifact) -> list[QgsPalettedRasterRenderer.Class]:
+    colours = [*artifact.colours, *[_GREY] * len(artifact.classes)]
+    return [
+        QgsPalettedRasterRenderer.Class(value, QColor(colour), name)
+        for value, (name, colour) in enumerate(zip(artifact.classes, colours), start=1)
+    ]
+
+
+def signs_of(artifact: Artifact) -> tuple[str, str]:
+    """What values below and above 0 mean, in the words of its note; empty where that does not tell."""
+    found = _SIGNS.search(artifact.note) if artifact.kind in CENTRED_KINDS else None
+    return (found.group(2).strip(), found.group(1).strip()) if found else ("", "")
 
 
 def value_range(artifact: Artifact) -> tuple[float, float]:
@@ -131,6 +157,8 @@ def _shader(artifact: Artifact, low: float, high: float) -> QgsRasterShader:
     function.setColorRampItemList(items)
     # A bar with numbers at its ends alone would be read as a straight one.
     function.setLegendSettings(_legend(artifact.units, decimals, continuous=even))
+    if even:
+        _name_ends(function, artifact, low, high)
     shader = QgsRasterShader(low, high)
     shader.setRasterShaderFunction(function)
     return shader
@@ -154,6 +182,21 @@ def _legend(units: str, decimals: int, continuous: bool = True) -> QgsColorRampL
     settings.setNumericFormat(numbers)
     settings.setUseContinuousLegend(continuous)
     return settings
+
+
+def _name_ends(function: QgsColorRampShader, artifact: Artifact, low: float, high: float) -> None:
+    """Say at both ends of the bar of a difference what its signs mean."""
+    below, above = signs_of(artifact)
+    if not (below and above):
+        return
+    settings = QgsColorRampLegendNodeSettings(function.legendSettings())
+    numbers = settings.numericFormat().clone()
+    numbers.setShowPlusSign(True)
+    settings.setNumericFormat(numbers)
+    written = [numbers.formatDouble(end, QgsNumericFormatContext()) + settings.suffix() for end in (low, high)]
+    settings.setMinimumLabel(f"{written[0]}: {below}")
+    settings.setMaximumLabel(f"{written[1]}: {above}")
+    function.setLegendSettings(settings)
 
 
 def _decimals(width: float) -> int:

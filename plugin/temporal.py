@@ -112,15 +112,18 @@ class TemporalBands(QObject):
         """The controller that is followed, or None."""
         return self._controller
 
-    def set_range(self, begin: Union[str, datetime], end: Union[str, datetime], step_seconds: float) -> None:
+    def set_range(
+        self, begin: Union[str, datetime], end: Union[str, datetime], step_seconds: float, frame_seconds: float = 0.0
+    ) -> None:
         """Let project and controller play from ``begin`` to ``end`` (starts of the first and the last step), one step a
-        frame.
+        frame, or frames of another length.
         """
         end = parse_date(end) if isinstance(end, str) else end
         # A second less than the end of the last step: otherwise the controller adds a frame that holds nothing. (It
         # takes a month for 30 days when it counts frames, so that months may leave some empty ones at the end.)
         last = max(end + timedelta(seconds=1.0), advance(end, 1, step_seconds) - timedelta(seconds=1.0))
         whole = QgsDateTimeRange(to_qt(begin), to_qt(last))
+        step_seconds = frame_seconds or step_seconds
         settings = self._project.timeSettings()
         settings.setTemporalRange(whole)
         settings.setTimeStepUnit(_unit_and_count(step_seconds)[0])

@@ -11,8 +11,10 @@ from typing import Optional
 from ..core.contracts import EngineError, Event, EventKind, EventTail, FreshetError, RunError, RunFolder, RunState
 from ..core.contracts.events import FINAL_EVENTS
 from .engine import Engine, output_file, start_worker
+from .resident import Resident
 
 POLL_SECONDS = 0.15
+PICTURE_SECONDS = 0.05  # between two looks at a run whose pictures a person waits for
 # A worker shows its first sign of life before it imports anything heavy: a run without one by then has no worker.
 SILENT_SECONDS = 60.0
 _TAIL_BYTES = 20000
@@ -20,18 +22,22 @@ _END_SECONDS = 2.0
 
 
 class RunWatch:
-    """Follows the run folder. Call :meth:`poll` a few times a second until :attr:`state` is final.
+    """Follows the run folder. Call :meth:`poll` every :attr:`seconds` until :attr:`state` is final.
 
     ``fraction`` (0 to 1) and ``text`` repeat the last progress.
     """
 
-    def __init__(self, run: RunFolder, engine: Optional[Engine] = None) -> None:
+    def __init__(self, run: RunFolder, engine: Optional[Engine] = None, resident: Optional[Resident] = None) -> None:
+        """Start a worker of ``engine`` for the run; with a ``resident`` that one does it. Without, only watch."""
         self.run = run
+        self.seconds = POLL_SECONDS if resident is None else PICTURE_SECONDS
         self.state = RunState.WAITING
         self.error: Optional[FreshetError] = None
         self.fraction = 0.0
         self.text = ""
         self._engine = engine
+        self._resident = resident
+        self._asked_again = False
         self._worker = None
         self._tail = EventTail(run.events_file)
         self._final: Optional[Event] = None
@@ -42,10 +48,16 @@ class RunWatch:
             return
         self._tail.read()  # what stands there already was said by an earlier try in this folder
         try:
-            self._worker = start_worker(self._engine, self.run)
+            self._take()
         except EngineError as error:
             self.run.append(Event(EventKind.FAILED, error.to_dict()))
             raise
+
+    def _take(self) -> None:
+        if self._resident is None:
+            self._worker = start_worker(self._engine, self.run)
+        else:
+            self._worker = self._resident.take(self._engine, self.run)
 
     @property
     def started(self) -> bool:
@@ -59,14 +71,31 @@ class RunWatch:
         batch = self._tail.read()
         for event in batch:
             self._note(event)
-        if self._final is None and exited and not self.run.heartbeat_file.exists():
-            self._tell_of_stillborn()
+        if self._final is None and exited and self._tell_of_the_end():
             return batch + self.poll()
         self.state = self._current(exited)
         if self.state.final:
             self._let_end()
             self.error = run_error(self.run, self.state, [self._final] if self._final else [])
         return batch
+
+    def _tell_of_the_end(self) -> bool:
+        """Put on record that the worker ended where nobody else can; False where a run was lost in the usual way."""
+        if not self.run.heartbeat_file.exists():
+            if self._was_left():
+                self._asked_again = True
+                self._take()
+            else:
+                self._tell_of_stillborn()
+            return True
+        if self._resident is not None and self.run.path.exists():
+            self._tell_of_death()
+            return True
+        return False
+
+    def _was_left(self) -> bool:
+        """Whether the resident ended of its own will, after a long time without a question, just before this one."""
+        return self._resident is not None and self._worker.returncode == 0 and not self._asked_again
 
     def _let_end(self) -> None:
         """The last event comes shortly before the end of the process: wait, so that no zombie stays."""
@@ -100,6 +129,16 @@ class RunWatch:
             "The engine ended before it began",
             got=_last_line(output_file(self.run)) or f"exit status {self._worker.returncode}",
             remedy="Check the engine on the engine page; output.txt in the run's folder has the whole message",
+        )
+        self.run.append(Event(EventKind.FAILED, error.to_dict()))
+
+    def _tell_of_death(self) -> None:
+        """The worker that stays ended within the run: its process is known, so there is no silence to wait for."""
+        error = EngineError(
+            "The engine ended in the middle of this question: it was stopped from outside, or the memory did not "
+            "suffice",
+            got=_last_line(self.run.log_file) or f"exit status {self._worker.returncode}",
+            remedy="Ask again, of a smaller place or with fewer steps if the memory was short",
         )
         self.run.append(Event(EventKind.FAILED, error.to_dict()))
 

@@ -1,11 +1,11 @@
-"""Measurements: ``bench.py [demo] [steps] [cancel] [qgis] [data]``; all of them by default. Text on screen, JSON in
-build/bench/.
+"""Measurements: ``bench.py [demo] [steps] [cancel] [click] [qgis] [data]``; all of them by default. Text on
+screen, JSON in build/bench/.
 
 ``demo``: the time of ``make demo`` once everything is installed. ``steps``: a training step of the thesis's network
 and of the demo's, side by side in float32 and bfloat16, median and minimum of seven interleaved rounds. ``cancel``:
 from the request to the end of the worker. ``qgis``: gaps between ticks of a 20 ms timer in a real QGIS while a
 training runs beside it, against the same without.
-``data``: see ``bench_data.py``.
+``click``: see ``bench_click.py``. ``data``: see ``bench_data.py``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROUNDS = 7
 
 def main(wanted: list[str]) -> int:
     """Run the measurements named, print and keep what comes out."""
-    parts = {"demo": demo, "steps": steps, "cancel": cancel, "qgis": qgis, "data": data}
+    parts = {"demo": demo, "steps": steps, "cancel": cancel, "click": click, "qgis": qgis, "data": data}
     OUT.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {"machine": machine()}
     print(json.dumps(found["machine"]), flush=True)
@@ -127,6 +127,14 @@ def cancel() -> dict[str, Any]:
         worker.wait()
         seconds.append(time.monotonic() - begin)
     return {"median_s": round(statistics.median(seconds), 2), "max_s": round(max(seconds), 2), "limit_s": 1.5}
+
+
+def click() -> dict[str, Any]:
+    """Explaining one cell with the model loaded: to the first picture, to the answer."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    import bench_click
+
+    return bench_click.measure(ROUNDS)
 
 
 def data() -> dict[str, Any]:

@@ -31,7 +31,7 @@ from freshet.core.inference.predictor import Predictor
 from freshet.core.inference.training_mean import MeanOfTraining
 from freshet.core.metrics.scores import Scores
 from freshet.core.training.fitting import fit_module
-from freshet.core.training.model_file import build_from_card
+from freshet.core.training.model_file import build_from_card, save_model
 from freshet.core.worker.train import Ready, opened
 
 OVERTIME = 1.15  # a family whose epoch is longer than the budget is stopped here, with the weights that it has
@@ -53,8 +53,10 @@ def prepared(task: Task, data: Path, out: Path) -> Path:
     return path
 
 
-def trained_and_judged(task: Task, job: TrainJob, budget_seconds: float) -> dict[str, Any]:
-    """Train the model of ``job`` for ``budget_seconds`` of processor time and judge it on the test period."""
+def trained_and_judged(task: Task, job: TrainJob, budget_seconds: float, keep: Optional[Path] = None) -> dict[str, Any]:
+    """Train the model of ``job`` for ``budget_seconds`` of processor time and judge it on the test period; ``keep`` it
+    as a model file.
+    """
     torch.set_num_threads(1)
     with opened(job) as ready:
         ready = dataclasses.replace(ready, sets=_few_validation_windows(ready.sets, task.validation_windows))
@@ -66,6 +68,9 @@ def trained_and_judged(task: Task, job: TrainJob, budget_seconds: float) -> dict
         begin = time.process_time()
         scores = _judged(task, module.eval(), ready)
         judging = time.process_time() - begin
+        if keep is not None:
+            count = sum(p.numel() for p in module.parameters() if p.requires_grad)
+            save_model(keep, module, ready.card.replace(parameters=count))
     best = min(history, key=lambda entry: entry["validation_loss"], default={})
     return {
         **scores,

@@ -1,4 +1,4 @@
-"""Charts in QGIS: loss while training, series at a cell, reasons as a bridge.
+"""Charts in QGIS: what all have in common, loss while training, series at a cell.
 
 A chart takes plain Python values, keeps them and draws at most seven times a second, and only while it can be seen.
 """
@@ -19,7 +19,7 @@ from .text import number, tr
 REDRAW_MS = 150
 BLUE, RED, BLACK, GREY = "#2b7bba", "#c0392b", "#222222", "#b9b9b9"
 POSITIVE, NEGATIVE = "#2b7bba", "#c1603a"
-_OTHERS = ("#2b7bba", "#d9853b", "#5b8c5a", "#8a6fae", "#7f7f7f")
+SERIES_COLOURS = ("#2b7bba", "#d9853b", "#5b8c5a", "#8a6fae", "#7f7f7f")
 
 
 class Chart(QWidget):
@@ -133,11 +133,9 @@ class LossChart(Chart):
 
     def paint(self, figure: Any, data: LossData) -> None:
         """Draw the two lines; a log axis where the loss spans more than a decade."""
-        axes = _axes(figure)
-        axes.plot(data.epochs, _floats(data.training), color=BLUE, lw=1.6, marker="o", ms=2.5, label=tr("training"))
-        axes.plot(
-            data.epochs, _floats(data.validation), color=BLACK, lw=1.4, marker="o", ms=2.5, label=tr("validation")
-        )
+        axes = plain_axes(figure)
+        axes.plot(data.epochs, floats(data.training), color=BLUE, lw=1.6, marker="o", ms=2.5, label=tr("training"))
+        axes.plot(data.epochs, floats(data.validation), color=BLACK, lw=1.4, marker="o", ms=2.5, label=tr("validation"))
         best = data.best
         if best is not None:
             words = tr("best: epoch {epoch}, {value}").format(
@@ -154,7 +152,7 @@ class LossChart(Chart):
 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axes.set_xlim(min(data.epochs, default=0) - 0.5, max(data.epochs, default=1) + 0.5)
-        _legend_above(axes, 2)
+        legend_above(axes, 2)
 
 
 @dataclass
@@ -199,7 +197,7 @@ class SeriesChart(Chart):
         groups = data.panels()
         panels = figure.subplots(max(1, len(groups)), 1, sharex=True, squeeze=False)[:, 0]
         for axes, ((delta, units, _), lines) in zip(panels, groups.items()):
-            _tidy(axes)
+            tidy(axes)
             for i, line in enumerate(lines):
                 dates, values = broken(line)
                 colour = _line_colour(line.kind, i)
@@ -220,70 +218,7 @@ class SeriesChart(Chart):
         _date_axis(panels[-1])
 
 
-@dataclass
-class BridgeData:
-    """Contributions that add up from the baseline's prediction to the prediction, in ``units`` of the target."""
-
-    baseline: float
-    prediction: float
-    parts: dict
-    units: str = ""
-    label: str = ""
-    residual: float = 0.0
-
-
-class BridgeChart(Chart):
-    """From baseline to prediction: a bar per variable, blue where it raised it, brown where it lowered it."""
-
-    def paint(self, figure: Any, data: BridgeData) -> None:
-        """Draw the bars from top to bottom, each beginning where the one above ended."""
-        axes = _axes(figure)
-        parts = list(data.parts.items())
-        if abs(data.residual) > 0.005 * max(abs(data.prediction - data.baseline), 1e-12):
-            parts.append((tr("residual"), data.residual))
-        ends = _running(data.baseline, [value for _, value in parts])
-        low, high = min(*ends, data.prediction), max(*ends, data.prediction)
-        span = (high - low) or abs(high) or 1.0
-        left = low - 0.25 * span if low - 0.25 * span > 0 or low < 0 else 0.0
-        _whole_bar(axes, 0, left, data.baseline, GREY, span)
-        for i, (_, value) in enumerate(parts):
-            axes.barh(i + 1, value, left=ends[i], color=POSITIVE if value >= 0 else NEGATIVE, height=0.72)
-            _value_words(axes, i + 1, ends[i], ends[i] + value, f"{value:+.3g}", span)
-        _whole_bar(axes, len(parts) + 1, left, data.prediction, BLACK, span)
-        axes.set_yticks(range(len(parts) + 2))
-        axes.set_yticklabels([tr("baseline"), *(name for name, _ in parts), tr("prediction")])
-        axes.invert_yaxis()
-        axes.set_xlim(left, high + 0.32 * span)
-        axes.set_xlabel(data.label or (f"({data.units})" if data.units else ""))
-
-
-@dataclass
-class StepsData:
-    """Contribution of each variable by step, the oldest first; ``back`` says how many steps back each is."""
-
-    by_step: dict
-    back: list = field(default_factory=list)
-    units: str = ""
-    step_words: str = "steps"
-
-
-class StepsChart(Chart):
-    """What each variable contributed, by how long ago."""
-
-    def paint(self, figure: Any, data: StepsData) -> None:
-        """Draw one line a variable over the steps back, today on the right."""
-        axes = _axes(figure)
-        for i, (name, values) in enumerate(data.by_step.items()):
-            back = data.back or list(range(len(values) - 1, -1, -1))
-            axes.plot(back, _floats(values), lw=1.5, color=_OTHERS[i % len(_OTHERS)], label=name)
-        axes.axhline(0.0, color=GREY, lw=0.8)
-        axes.invert_xaxis()
-        axes.set_xlabel(tr("{steps} back").format(steps=data.step_words))
-        axes.set_ylabel(tr("contribution") + (f" ({data.units})" if data.units else ""))
-        _legend_above(axes, 2)
-
-
-def _legend_above(axes: Any, columns: int) -> None:
+def legend_above(axes: Any, columns: int) -> None:
     """Words above the lines, where they hide none of them."""
     axes.legend(
         frameon=False, fontsize=7.5, ncol=columns, loc="lower left", bbox_to_anchor=(0.0, 1.0),
@@ -291,13 +226,15 @@ def _legend_above(axes: Any, columns: int) -> None:
     )  # fmt: skip
 
 
-def _axes(figure: Any) -> Any:
+def plain_axes(figure: Any) -> Any:
+    """The one pair of axes of a figure, tidied."""
     axes = figure.add_subplot(111)
-    _tidy(axes)
+    tidy(axes)
     return axes
 
 
-def _tidy(axes: Any) -> None:
+def tidy(axes: Any) -> None:
+    """No frame on top and right, small words."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(labelsize=8)
@@ -315,7 +252,7 @@ def _show_period(axes: Any, lines: list) -> None:
 def _hang_rain(axes: Any, rain: Line, shown: list) -> None:
     """Precipitation from above, within the dates that are shown, on an axis of its own on the right."""
     first, last = min(shown), max(shown)
-    found = [(date, value) for date, value in zip(rain.dates, _floats(rain.values)) if first <= date <= last]
+    found = [(date, value) for date, value in zip(rain.dates, floats(rain.values)) if first <= date <= last]
     highest = max((value for _, value in found if value == value), default=0.0)
     if highest <= 0:
         return
@@ -342,12 +279,15 @@ def _date_axis(axes: Any) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def _floats(values: list) -> list:
+def floats(values: list) -> list:
+    """Numbers for matplotlib, NaN for what is missing."""
     return [float("nan") if value is None else float(value) for value in values]
 
 
 def _line_colour(kind: str, index: int) -> str:
-    return {"observed": BLACK, "predicted": BLUE, "delta": NEGATIVE}.get(kind, _OTHERS[index % len(_OTHERS)])
+    return {"observed": BLACK, "predicted": BLUE, "delta": NEGATIVE}.get(
+        kind, SERIES_COLOURS[index % len(SERIES_COLOURS)]
+    )
 
 
 _LONGEST_NAME = 24
@@ -361,19 +301,3 @@ def _line_words(line: Line, kinds: list) -> str:
     # The unit stands at the axis, and a name of a narrow dock's width would be cut off.
     name = line.label.rsplit(" (", 1)[0]
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-
-
-def _running(start: float, values: list) -> list:
-    ends = [start]
-    for value in values:
-        ends.append(ends[-1] + value)
-    return ends
-
-
-def _whole_bar(axes: Any, place: int, left: float, value: float, colour: str, span: float) -> None:
-    axes.barh(place, value - left, left=left, color=colour, height=0.72)
-    axes.text(value + 0.02 * span, place, number(value, 3), va="center", fontsize=8)
-
-
-def _value_words(axes: Any, place: int, start: float, end: float, words: str, span: float) -> None:
-    axes.text(max(start, end) + 0.02 * span, place, words, va="center", fontsize=8)

@@ -57,11 +57,11 @@ class Artifact(Config):
     """A finished file of a run and how it is shown. ``path`` is relative to the run folder (or absolute outside it).
 
     ``kind``: dataset, model, predicted, filled, observed, delta, score-map, attribution, attribution-draft (replaced by
-    its attribution), delay, region (polygons), change, probe, driver, series, gauges, scores, chart, report, table. For
-    rasters ``dates`` holds the start of each band's step (ISO), empty for a map without time; ``minimum``/``maximum``
-    is the one range of all bands; ``ramp`` a QGIS colour ramp name, ``stretch`` how it follows the values (linear, log,
-    sqrt; empty is linear); ``title`` the legend title with the unit. A map of classes (1, 2, 3 ...) names them in
-    ``classes``, with a colour each in ``colours``.
+    its attribution), spread (of attributions of several models), delay, region (polygons), change, probe, driver,
+    series, gauges, scores, chart, report, table. For rasters ``dates`` holds the start of each band's step (ISO), empty
+    for a map without time; ``minimum``/``maximum`` is the one range of all bands; ``ramp`` a QGIS colour ramp name,
+    ``stretch`` how it follows the values (linear, log, sqrt; empty is linear); ``title`` the legend title with the
+    unit. A map of classes (1, 2, 3 ...) names them in ``classes``, with a colour each in ``colours``.
     """
 
     kind: str = setting(label="Kind", help="What the file is.")

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from .errors import ModelFileError
+from .explain_methods import METHOD_WORDS, WITHOUT_GRADIENTS
 from .model_card import ModelCard
 from .models import family
-
-_WITHOUT_GRADIENTS = ("occlusion-space", "occlusion-time", "gaussian", "rise", "shapley")
 
 
 def check_explainable(card: ModelCard, method: str = "integrated-gradients", *, at_gauge: bool = False) -> None:
     """Raise :class:`ModelFileError` where ``method`` needs gradients and none leads through the model, or where a model
     of gauges is asked about a place of the map (``at_gauge``: a gauge or the basin is asked about).
     """
-    if method not in _WITHOUT_GRADIENTS and not family(card.family).differentiable:
+    known = METHOD_WORDS[method]
+    if known.gradients and not family(card.family).differentiable:
         raise ModelFileError(
-            f"A model of the family '{card.family}' cannot be explained by integrated gradients",
-            expected="a model with gradients, such as a ConvLSTM",
-            remedy="Choose another model",
+            f"A model of the family '{card.family}' cannot be explained by {known.words}: it has no gradients",
+            expected=f"a model with gradients, or one of the methods that need none: {', '.join(WITHOUT_GRADIENTS)}",
+            remedy="Choose occlusion-space or occlusion-time, or ask for the permutation importance of the model",
         )
     if card.gauges and not at_gauge:
         raise ModelFileError(
             f"The model predicts {len(card.gauges)} gauges, not maps",
             expected=f"one of its gauges: {', '.join(card.gauges[:20])}",
             got="a place on the map",
-            remedy="Name a gauge by the command, or choose a model of maps",
+            remedy="Name one of its gauges, or choose a model of maps",
         )

@@ -131,6 +131,12 @@ class ExplainJob(Config):
         1.5, label="Width", help="Of the bumps of the Gaussian perturbation.", unit="cells",
         minimum=0.1, maximum=1000.0, advanced=True,
     )  # fmt: skip
+    members: tuple[str, ...] = setting(
+        (), label="Further models",
+        help="Saved models (.safetensors) of the same target, inputs and grid, such as other seeds: explains the mean "
+        "of all of them, with their spread.",
+        advanced=True,
+    )  # fmt: skip
     layer: str = setting(
         "", label="Layer", help="Of Grad-CAM: name or number from below; empty takes the topmost.", advanced=True
     )
@@ -156,6 +162,11 @@ class ExplainJob(Config):
         check_named(self.model, "model", "Choose a saved model file (.safetensors)")
         check_named(self.dataset, "dataset", "Choose a prepared dataset (.nc)")
         parse_date(self.date, "The date to explain")
+        if len({self.model, *self.members}) <= len(self.members):
+            raise ConfigError(
+                "A model is given twice", got=", ".join((self.model, *self.members)),
+                remedy="Name each of the models once",
+            )  # fmt: skip
         point = self.x is not None and self.y is not None
         if sum((point, bool(self.polygon), bool(self.gauge), self.basin)) != 1:
             raise ConfigError(

@@ -33,6 +33,7 @@ from ..training.loop import predict_batch
 from .baselines import Question
 from .contributions import season_name
 from .explained import Surroundings
+from .session import Session
 
 _POLL_SECONDS = 0.2
 
@@ -139,8 +140,9 @@ class Subject:
 
 
 @contextlib.contextmanager
-def subject_of(job: Any, run: RunFolder) -> Iterator[Subject]:
-    """Open model and dataset of a question; what it computes stops within moments of a cancel.
+def subject_of(job: Any, run: RunFolder, session: Optional[Session] = None) -> Iterator[Subject]:
+    """Open model and dataset of a question; what it computes stops within moments of a cancel. A ``session`` keeps both
+    from one question to the next.
 
     Raises :class:`ModelFileError`, :class:`DataError` where they cannot be read or do not fit each other,
     :class:`ConfigError` where the model has no such target or lead.
@@ -150,10 +152,25 @@ def subject_of(job: Any, run: RunFolder) -> Iterator[Subject]:
     card = read_card(job.model)
     target, lead = target_of(card, job.target), lead_of(card, job.lead)
     more = {"sequence": job.sequence, "batch": getattr(job, "batch", 8), "target": target}
-    with Predictor(job.model, job.dataset, job.device, **more) as predictor:
+    with contextlib.ExitStack() as stack:
+        if session is None:
+            predictor = stack.enter_context(Predictor(job.model, job.dataset, job.device, **more))
+        else:
+            predictor = stack.enter_context(_loaded(job, session, more))
         predictor.module.requires_grad_(False)
-        with heeding_cancel(predictor.module, run):
-            yield Subject(predictor, target, lead)
+        stack.enter_context(heeding_cancel(predictor.module, run))
+        yield Subject(predictor, target, lead)
+
+
+@contextlib.contextmanager
+def _loaded(job: Any, session: Session, more: dict[str, Any]) -> Iterator[Predictor]:
+    """A predictor of what the session holds."""
+    module, card, device, why = session.model(job.model, job.device)
+    with Dataset.open(job.dataset, job.sequence) as dataset:
+        held = session.held(dataset, card)
+        predictor = Predictor((module, card), dataset, device, data=held.data, **more)
+        predictor.why_device = why
+        yield predictor
 
 
 def target_of(card: ModelCard, name: str) -> int:
@@ -251,10 +268,21 @@ def seconds_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def cost_event(text: str, seconds: float) -> Event:
-    """A MESSAGE that ends in what a question takes; its ``cost`` holds the number."""
-    words = f"{text}: about {seconds_words(seconds)} on this machine."
-    return Event(EventKind.MESSAGE, {"level": "info", "text": words, "cost": {"seconds": round(seconds, 3)}})
+def size_words(size: float) -> str:
+    """Bytes as people say them."""
+    return f"{size / 1e9:.2g} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
+
+
+def cost_event(text: str, seconds: float, size: Optional[int] = None) -> Event:
+    """A MESSAGE that ends in what a question takes, in time and, where ``size`` (bytes) is known, in memory beyond that
+    of model and dataset; its ``cost`` holds the numbers.
+    """
+    cost: dict[str, Any] = {"seconds": round(seconds, 3)}
+    words = f"{text}: about {seconds_words(seconds)}"
+    if size is not None:
+        cost["bytes"] = size
+        words += f" and {size_words(size)} of memory"
+    return Event(EventKind.MESSAGE, {"level": "info", "text": f"{words} on this machine.", "cost": cost})
 
 
 def steps_words(card: ModelCard, first: int, last: int) -> str:

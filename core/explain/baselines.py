@@ -10,12 +10,11 @@ from typing import Optional
 
 import numpy as np
 
-from ..contracts.errors import ConfigError
 from ..contracts.model_card import ModelCard, VariableCard
+from ..contracts.question_checks import PRECIPITATION
 from ..data.scaling import Scaler
 from ..data.windows import WindowData, time_of_year
 
-PRECIPITATION = "precipitation"
 _CENTRED = ("standard", "log1p", "yeo-johnson")  # scalers that put the training mean at 0
 _NEAR_DAYS = 15.5  # days before and after a date whose mean is its climatology: 15 and a leap day's shift
 _YEAR_DAYS = 365.2425
@@ -41,18 +40,6 @@ class Question:
     ahead: Optional[np.ndarray] = None
     baseline_ahead: Optional[np.ndarray] = None
     time_of_year: Optional[np.ndarray] = None
-
-
-def check_baseline(kind: str, card: ModelCard) -> None:
-    """Raise :class:`ConfigError` where the model reads no precipitation that could be taken away."""
-    inputs = (*card.inputs, *card.ahead)
-    if kind == "dry" and not any(variable.quantity == PRECIPITATION for variable in inputs):
-        raise ConfigError(
-            "A sequence without rain is no baseline for this model",
-            expected="an input of the quantity 'precipitation'",
-            got=", ".join(f"{v.name} ({v.quantity})" for v in inputs),
-            remedy="Compare with the mean instead",
-        )
 
 
 def build_question(

@@ -169,12 +169,28 @@ def storm_of(config: StormConfig, card: ModelCard, data: WindowData) -> list[Add
     else:
         dates, maps = [_step_of(config.date, data.times)], _painted(config.cells, data.grid)[None]
     found = []
+    _check_rain(maps, data)
     for date, rain in zip(dates, maps):
         position = date if isinstance(date, int) else _step_of(date, data.times)
         words = f"{rain.max():.4g} mm of rain at most, {_mean_inside(rain, data.mask):.3g} mm in the basin's mean, "
         words += f"painted on {iso(data.times[position])} over {int((rain != 0).sum())} cells"
         found.append(Added(variable.name, np.array([position]), np.ones((1, 1, 1)), scale * rain[None], words))
     return found
+
+
+def _check_rain(maps: np.ndarray, data: WindowData) -> None:
+    """Raise :class:`DataError` for rain (n, H, W) that is negative, or none within the basin."""
+    if (maps < 0).any():
+        raise DataError(
+            "The painted rain is negative", expected="0 mm or more in every cell", got=f"{maps.min():g} mm",
+            remedy="Paint rain only; to take rain away, change the precipitation by a factor below 1",
+        )  # fmt: skip
+    if not (maps[:, data.mask] > 0).any():
+        raise DataError(
+            "The painted rain lies outside the basin" if (maps > 0).any() else "No rain is painted",
+            expected=f"rain in at least one of the {int(data.mask.sum())} cells of the basin",
+            remedy="Paint inside the basin",
+        )
 
 
 def variable_of(card: ModelCard, name: str) -> VariableCard:

@@ -5,9 +5,10 @@ Drawn with matplotlib's object interface: no window, no global state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -29,7 +30,8 @@ _MOST_MAPS = 5
 @dataclass(frozen=True)
 class Answer:
     """What the picture shows. ``rows`` are the attributed variables, ``weights`` (H, W) the place; ``complete`` says
-    that contributions add up to prediction - baseline prediction.
+    that contributions add up to prediction - baseline prediction. ``spread`` holds the standard deviation over several
+    models of each row by its name, and of the prediction under "".
     """
 
     title: str
@@ -46,6 +48,7 @@ class Answer:
     weights: np.ndarray
     limit_ramp: str
     complete: bool = True
+    spread: Mapping[str, float] = field(default_factory=dict)
 
 
 def draw(answer: Answer) -> Any:
@@ -135,26 +138,34 @@ def save_svg_and_png(figure: Any, folder: Path, stem: str) -> list[str]:
 def _bridge(axis: Any, answer: Answer) -> None:
     """Bars from the baseline to the prediction, the largest contribution first."""
     start, end = answer.found.baseline_prediction, answer.found.prediction
-    bars = _bars(answer.rows)
-    edges = start + np.concatenate([[0.0], np.cumsum([value for _, value in bars])])
+    bars = _bars(answer)
+    edges = start + np.concatenate([[0.0], np.cumsum([value for _, value, _ in bars])])
     low, high = float(min(edges.min(), end)), float(max(edges.max(), end))
+    more = max((apart or 0.0 for *_, apart in bars), default=0.0)
+    low, high = low - more, high + more
     spread = (high - low) or max(abs(high), 1e-6)
-    left, right = low - 0.3 * spread, high + 0.3 * spread
+    margin = (0.5 if answer.spread else 0.3) * spread  # room for the numbers
+    left, right = low - margin, high + margin
     axis.barh(0, start - left, left=left, color=GREY, height=0.72)
-    for row, ((_, value), edge) in enumerate(zip(bars, edges), start=1):
+    for row, ((_, value, apart), edge) in enumerate(zip(bars, edges), start=1):
         axis.barh(row, value, left=edge, color=UP if value >= 0 else DOWN, height=0.72)
         axis.plot([edge, edge], [row - 1 + 0.36, row - 0.36], color=SOFT, lw=0.6)
+        _whisker(axis, edge + value, row, apart)
+        beyond = 0.02 * spread + (apart or 0.0)
         place = (
-            (max(edge, edge + value) + 0.02 * spread, "left")
-            if value >= 0
-            else (min(edge, edge + value) - 0.02 * spread, "right")
+            (max(edge, edge + value) + beyond, "left") if value >= 0 else (min(edge, edge + value) - beyond, "right")
         )
-        axis.text(place[0], row, _signed(value, spread), ha=place[1], va="center", fontsize=8.5, color=INK)
+        axis.text(place[0], row, _told(value, apart, spread), ha=place[1], va="center", fontsize=8.5, color=INK)
     last = len(bars) + 1
     axis.barh(last, end - left, left=left, color="#222222", height=0.72)
-    for row, value in ((0, start), (last, end)):
-        axis.text(value + 0.02 * spread, row, _plain(value, spread), va="center", fontsize=8.5, color=INK)
-    axis.set_yticks(range(last + 1), ["baseline", *(name for name, _ in bars), "prediction"], fontsize=9)
+    whole = answer.spread.get("")
+    _whisker(axis, end, last, whole, RED)
+    for row, value, apart in ((0, start, None), (last, end, whole)):
+        axis.text(
+            value + 0.02 * spread + (apart or 0.0), row, _plain(value, spread) + _apart(apart, spread), va="center",
+            fontsize=8.5, color=INK,
+        )  # fmt: skip
+    axis.set_yticks(range(last + 1), ["baseline", *(name for name, *_ in bars), "prediction"], fontsize=9)
     axis.invert_yaxis()
     axis.set_xlim(left, right)
     axis.set_xlabel(f"{answer.target} ({answer.units})", fontsize=9, color=INK)
@@ -164,14 +175,16 @@ def _bridge(axis: Any, answer: Answer) -> None:
 
 def _single_bars(axis: Any, answer: Answer) -> None:
     """One bar a variable from zero, where they do not add up to the prediction."""
-    bars = _bars(answer.rows)
-    spread = max((abs(value) for _, value in bars), default=0.0) or 1e-6
-    for row, (_, value) in enumerate(bars):
+    bars = _bars(answer)
+    spread = max((abs(value) for _, value, _ in bars), default=0.0) or 1e-6
+    for row, (_, value, apart) in enumerate(bars):
         axis.barh(row, value, color=UP if value >= 0 else DOWN, height=0.72)
-        side = (0.02 * spread, "left") if value >= 0 else (-0.02 * spread, "right")
-        axis.text(value + side[0], row, _signed(value, spread), ha=side[1], va="center", fontsize=8.5, color=INK)
+        _whisker(axis, value, row, apart)
+        beyond = 0.02 * spread + (apart or 0.0)
+        side = (beyond, "left") if value >= 0 else (-beyond, "right")
+        axis.text(value + side[0], row, _told(value, apart, spread), ha=side[1], va="center", fontsize=8.5, color=INK)
     axis.axvline(0, color=INK, lw=0.8)
-    axis.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=9)
+    axis.set_yticks(range(len(bars)), [name for name, *_ in bars], fontsize=9)
     axis.invert_yaxis()
     axis.margins(x=0.25)
     axis.set_xlabel(f"{answer.target} ({answer.units})", fontsize=9, color=INK)
@@ -179,13 +192,28 @@ def _single_bars(axis: Any, answer: Answer) -> None:
     axis.tick_params(axis="y", length=0)
 
 
-def _bars(rows: list[Contribution]) -> list[tuple[str, float]]:
-    """Largest first; what does not fit is summed."""
-    bars = sorted(((_lower(row.short), row.total) for row in rows), key=lambda bar: -abs(bar[1]))
+def _bars(answer: Answer) -> list[tuple[str, float, Optional[float]]]:
+    """Name, value and spread, the largest first; what does not fit is summed, and has no spread."""
+    bars = [(_lower(row.short), row.total, answer.spread.get(row.name)) for row in answer.rows]
+    bars.sort(key=lambda bar: -abs(bar[1]))
     if len(bars) <= _MOST_BARS:
         return bars
     rest = bars[_MOST_BARS - 1 :]
-    return [*bars[: _MOST_BARS - 1], (f"{len(rest)} others", sum(value for _, value in rest))]
+    return [*bars[: _MOST_BARS - 1], (f"{len(rest)} others", sum(value for _, value, _ in rest), None)]
+
+
+def _whisker(axis: Any, end: float, row: int, apart: Optional[float], colour: str = INK) -> None:
+    """The standard deviation over several models around the end of a bar."""
+    if apart is not None:
+        axis.errorbar(end, row, xerr=apart, color=colour, lw=1.0, capsize=3, capthick=1.0)
+
+
+def _apart(value: Optional[float], spread: float) -> str:
+    return "" if value is None else f" \u00b1 {_plain(value, spread)}"
+
+
+def _told(value: float, apart: Optional[float], spread: float) -> str:
+    return _signed(value, spread) + _apart(apart, spread)
 
 
 def _steps(axis: Any, answer: Answer) -> None:

@@ -136,17 +136,24 @@ class Clock:
         return (self.ahead_back, self.ahead_dates) if row.ahead else (self.steps_back, self.dates)
 
 
-def table(rows: list[Contribution], clock: Clock) -> str:
-    """CSV text: variable, step_back, date, contribution; without step and date where steps are not told apart."""
+def table(rows: list[Contribution], clock: Clock, spread: Any = None) -> str:
+    """CSV text: variable, step_back, date, contribution; without step and date where steps are not told apart. With a
+    ``spread`` of several models that of each contribution stands beside it.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["variable", "step_back", "date", "contribution"])
+    writer.writerow(["variable", "step_back", "date", "contribution", *([] if spread is None else ["spread"])])
     for row in rows:
         if row.static:
-            writer.writerow([row.name, "", "", repr(row.total)])
-        for back, date, value in zip(*clock.of(row), row.by_step):
-            writer.writerow([row.name, back, date, repr(value)])
+            writer.writerow([row.name, "", "", repr(row.total), *_told(spread and spread.totals[row.name])])
+        apart = [None] * len(row.by_step) if spread is None else spread.by_step.get(row.name, [])
+        for back, date, value, away in zip(*clock.of(row), row.by_step, apart):
+            writer.writerow([row.name, back, date, repr(value), *_told(away)])
     return text.getvalue()
+
+
+def _told(value: Optional[float]) -> list[str]:
+    return [] if value is None else [repr(value)]
 
 
 def summary(rows: list[Contribution], found: Attribution) -> dict[str, Any]:

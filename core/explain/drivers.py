@@ -20,19 +20,20 @@ import torch
 from torch import Tensor
 
 from ..contracts import DriversJob
-from ..contracts.errors import ModelFileError
 from ..contracts.events import Event
-from ..contracts.models import family
+from ..contracts.question_checks import check_baseline, check_drivers
 from ..contracts.run_folder import RunFolder
 from ..inference.artifacts import message, progress
 from .asking import Subject, Window, cost_event, labels_of, subject_of, training_steps, window_of
-from .baselines import build_question, check_baseline
+from .baselines import build_question
 from .dates import find_end
+from .memory import peak_bytes
 from .place import place_of_polygon
+from .session import Session
 from .tangents import CellValues, Tangents, nodes
 
 _WARN_SHARE = 0.05
-_TANGENT_COST = 1.7  # passes that each of several tangents costs beyond the one that they share
+_TANGENT_COST = 1.2  # passes that each of several tangents costs beyond the one that they share: 0.8 to 1.6
 _CELL_STEPS_AT_ONCE = 500_000  # cells x steps x variables whose states are held at once
 
 
@@ -72,9 +73,11 @@ class Drivers:
         return self.prediction - self.baseline_prediction - self.contributions.sum(axis=0)
 
 
-def drivers(job: DriversJob, run: RunFolder) -> Iterator[Event]:
+def drivers(job: DriversJob, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
     """``driver.tif`` (a class a variable), ``margin.tif``, ``contribution_<variable>.tif``, ``drivers.csv``, ``.json``,
     ``.png``, ``.svg`` and ``report.html``. With ``cost_only`` nothing but a message.
+
+    A ``session`` keeps model and dataset loaded from one question to the next.
 
     Raises :class:`ModelFileError` for a model of gauges, or one without gradients where the method needs them, and the
     :class:`FreshetError` family where date or polygon do not fit.
@@ -82,8 +85,8 @@ def drivers(job: DriversJob, run: RunFolder) -> Iterator[Event]:
     from .drivers_files import write
 
     yield progress(0.0, "Reading the model and the dataset")
-    with subject_of(job, run) as subject:
-        _check_model(subject, job)
+    with subject_of(job, run, session) as subject:
+        check_drivers(subject.card, job.method)
         check_baseline(job.baseline, subject.card)
         end = find_end(subject.data.times, subject.data.step_seconds, subject.card, job.date, subject.lead)
         cells = subject.data.mask
@@ -109,20 +112,22 @@ def measure(
     reduce = CellValues(cells[window.rows, window.columns], subject.scaler, subject.lead, subject.target)
     tangents = Tangents(subject.module, reduce, window.names, window.around)
     names = _names(window)
-    prediction = tangents.value(window.inputs)
+    first: list[Tensor] = []
+    held = peak_bytes(lambda: first.append(tangents.value(window.inputs)))
+    prediction = first[0]
     begin = time.monotonic()
     baseline_prediction = tangents.value(window.baselines)
     passes, pieces = _passes(method, steps, len(names))
     seconds = (time.monotonic() - begin) * passes
+    moved = [number for number, name in enumerate(names) if _moves(_direction(window, name))]
+    groups = _groups(moved, window.inputs[0][0, :, 0].numel(), method)
     points = f" at {steps} points" if method == "integrated-gradients" else ""
-    yield cost_event(f"{int(cells.sum())} cells, {len(names)} variables{points}", seconds)
+    # A tangent is as large as what it is the tangent of, and all of a group are held at once.
+    shared = 1 + max(map(len, groups), default=0) if method != "occlusion" else 1
+    yield cost_event(f"{int(cells.sum())} cells, {len(names)} variables{points}", seconds, held * shared)
     if cost_only:
         return None
     found, done = np.zeros((len(names), int(cells.sum()))), 0
-    moved = [number for number, name in enumerate(names) if _moves(_direction(window, name))]
-    size = window.inputs[0][0, :, 0].numel()
-    together = max(1, _CELL_STEPS_AT_ONCE // size) if method != "occlusion" else 1
-    groups = [moved[start : start + together] for start in range(0, len(moved), together)]
     for place, weight in _path(method, steps):
         point = [b + place * (a - b) for a, b in zip(window.inputs, window.baselines)]
         for group in groups:
@@ -137,6 +142,12 @@ def measure(
             share = done / max(1, pieces * len(moved) // len(names))
             yield progress(0.05 + 0.85 * min(1.0, share), f"{done} parts of {len(moved)} variables")
     return _spread_out(subject, names, found, prediction, baseline_prediction, cells, tangents.exact)
+
+
+def _groups(moved: Sequence[int], size: int, method: str) -> list[Sequence[int]]:
+    """The variables whose derivatives are computed together, by the cells x steps of the window."""
+    together = max(1, _CELL_STEPS_AT_ONCE // size) if method != "occlusion" else 1
+    return [moved[start : start + together] for start in range(0, len(moved), together)]
 
 
 def _names(window: Window) -> tuple[str, ...]:
@@ -174,21 +185,6 @@ def _spread_out(
     maps = np.full((len(names) + 2, *cells.shape), np.nan)
     maps[:, cells] = np.concatenate([found, prediction.cpu().numpy()[None], baseline.cpu().numpy()[None]])
     return Drivers(names, maps[:-2], maps[-2], maps[-1], cells, exact)
-
-
-def _check_model(subject: Subject, job: DriversJob) -> None:
-    if subject.card.gauges:
-        raise ModelFileError(
-            f"The model predicts {len(subject.card.gauges)} gauges, and a map of drivers is made of maps",
-            expected="a model that predicts maps",
-            remedy="Explain one of its gauges, or ask for the shares of its variables",
-        )
-    if job.method != "occlusion" and not family(subject.card.family).differentiable:
-        raise ModelFileError(
-            f"A model of the family '{subject.card.family}' has no gradients",
-            expected="a model with gradients, or the method 'occlusion'",
-            remedy="Choose the method 'occlusion', which takes one variable away at a time",
-        )
 
 
 def residual_shares(found: Drivers) -> np.ndarray:

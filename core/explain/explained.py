@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.scaling import Scaler
+from ..models.near import Region, narrows, predict_near
 
 _MARGIN = 0.5  # curved scalers leave the fitted range by this share of its width, as Scaler.inverse clips
 
@@ -95,12 +96,30 @@ class Surroundings:
 
 class Explained:
     """``function(*parts) -> (N,)``: the explained number of N inputs. ``names`` say what the parts are, in their order:
-    "x" (N, T, C, H, W), "static" (N, S, H, W), "ahead" (N, L, A, H, W), scaled.
+    "x" (N, T, C, H, W), "static" (N, S, H, W), "ahead" (N, L, A, H, W), scaled. ``box`` are the rows and columns of
+    maps that it depends on, None where that is not known.
     """
 
-    def __init__(self, module: nn.Module, reduce: Reduce, names: Sequence[str], around: Surroundings) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        reduce: Reduce,
+        names: Sequence[str],
+        around: Surroundings,
+        box: Optional[Region] = None,
+    ) -> None:
         self.module, self.names = module, tuple(names)
-        self._reduce, self._around = reduce, around
+        self._reduce, self._around, self._box = reduce, around, box
+
+    def near(self, *parts: Tensor) -> Tensor:
+        """The same number; where the model's structure allows it, computed only from the cells that it depends on."""
+        if self._box is None or not narrows(self.module):
+            return self(*parts)
+        given = dict(zip(self.names, parts))
+        count = len(given["x"])
+        static = given.get("static", _repeated(self._around.static, count))
+        observed = _repeated(self._around.observed, count)
+        return self._reduce(predict_near(self.module, given["x"], static, observed, self._box))
 
     def __call__(self, *parts: Tensor) -> Tensor:
         given = dict(zip(self.names, parts))
@@ -120,7 +139,7 @@ class Explained:
 
     def of(self, module: nn.Module) -> Explained:
         """The same question to another model."""
-        return Explained(module, self._reduce, self.names, self._around)
+        return Explained(module, self._reduce, self.names, self._around, self._box)
 
 
 def unscale(scaler: Scaler, scaled: Tensor) -> Tensor:

@@ -83,7 +83,8 @@ def _plain(value: float) -> Optional[float]:
 def _facts(found: Importance, rows: list[dict[str, Any]], job: ImportanceJob) -> dict[str, Any]:
     return {
         "question": "importance", "target": found.subject.card.target.name, "target_label": found.subject.label,
-        "units": found.subject.units, "lead_steps": found.subject.lead_steps, "model": found.subject.card.title,
+        "units": found.subject.units, "lead_steps": found.subject.lead_steps,
+        "step_seconds": found.subject.card.step_seconds, "model": found.subject.card.title,
         "dataset": found.subject.dataset.name, "dates": len(found.dates), "first": iso(found.dates[0]),
         "last": iso(found.dates[-1]), "nse": _plain(found.nse), "rmse": _plain(found.rmse), "repeats": job.repeats,
         "seed": job.seed, "level": LEVEL, "items": rows, "interval": READ, "assumes": list(ASSUMES),

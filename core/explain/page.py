@@ -18,8 +18,8 @@ Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # head, rows
 
 @dataclass
 class Page:
-    """``asked`` are lines (name, text); ``answer`` sentences; ``figures`` pairs (title, matplotlib figure); ``tables``
-    pairs (title, (head, rows)), numbers as texts; ``assumes`` and ``notes`` sentences.
+    """``asked`` are lines (name, text); ``answer`` sentences; ``figures`` pairs (title, matplotlib figure or its
+    PNG); ``tables`` pairs (title, (head, rows)), numbers as texts; ``assumes`` and ``notes`` sentences.
     """
 
     title: str

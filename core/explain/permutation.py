@@ -22,6 +22,7 @@ from ..contracts import ImportanceJob
 from ..contracts.errors import ConfigError, DataError
 from ..contracts.events import Event
 from ..contracts.model_card import SEASON_CHANNELS, ModelCard
+from ..contracts.question_checks import check_lags
 from ..contracts.run_folder import RunFolder
 from ..data.windows import Batch
 from ..inference.artifacts import message, progress
@@ -29,6 +30,7 @@ from ..inference.selection import choose_ends, overlap_with_training
 from ..metrics.scores import Scores
 from .asking import Subject, cost_event, labels_of, spread, steps_words, subject_of
 from .contributions import season_name
+from .session import Session
 
 _FEWEST_BLOCKS = 10
 _FEWEST_DATES = 4
@@ -83,9 +85,11 @@ class Importance:
     notes: list[str]
 
 
-def importance(job: ImportanceJob, run: RunFolder) -> Iterator[Event]:
+def importance(job: ImportanceJob, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
     """``importance.csv``, ``.json``, ``.png``, ``.svg``, a map of the rise in RMSE for each variable and static map of
     a model of maps, and ``report.html``.
+
+    A ``session`` keeps model and dataset loaded from one question to the next.
 
     Raises :class:`DataError` where the period holds too few observed dates, :class:`ConfigError` for groups and blocks
     that the model does not have.
@@ -93,7 +97,7 @@ def importance(job: ImportanceJob, run: RunFolder) -> Iterator[Event]:
     from .importance_files import write
 
     yield progress(0.0, "Reading the model and the dataset")
-    with subject_of(job, run) as subject:
+    with subject_of(job, run, session) as subject:
         items = items_of(subject, job)
         ends, why = choose_ends(subject.data, subject.card, subject.dataset, job.period, need_target=True)
         ends = spread(ends, job.dates)
@@ -141,16 +145,10 @@ def lag_blocks(window: int, youngest: int, edges: Sequence[int]) -> list[tuple[i
     :class:`ConfigError` where an edge lies outside the window.
     """
     oldest = youngest + window - 1
+    check_lags(edges, youngest, window)
     if not edges:
         edges = [youngest + 2**power - 1 for power in range(1 + max(0, window - 1).bit_length())]
         edges = [edge for edge in edges if edge < oldest]
-    elif edges[0] < youngest or edges[-1] > oldest:
-        raise ConfigError(
-            "A block of steps back lies outside the model's window",
-            expected=f"steps from {youngest} to {oldest}",
-            got=", ".join(str(edge) for edge in edges),
-            remedy="Correct the blocks",
-        )
     last = [*edges, oldest] if not edges or edges[-1] < oldest else list(edges)
     first = [youngest, *(edge + 1 for edge in last[:-1])]
     return [(a, b, slice(oldest - b, oldest - a + 1)) for a, b in zip(first, last)]

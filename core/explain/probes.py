@@ -28,6 +28,7 @@ from ..inference.geotiff import iso
 from ..metrics.scores import Scores
 from .asking import Subject, cost_event, known_period, need_a_variable, spread, subject_of
 from .ridge import Sums, choose_penalty, with_one
+from .session import Session
 from .states import basin_mean, captured, need_states, on_grid
 
 _LATE_SHARE = 0.25  # of the dates to fit on, the last ones, choose the penalty and the best layer
@@ -80,9 +81,11 @@ class Probed:
     notes: list[str]
 
 
-def probe(job: ProbeJob, run: RunFolder) -> Iterator[Event]:
+def probe(job: ProbeJob, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
     """``probe.csv``, ``.json``, ``.png``, ``.svg``, ``report.html``, and the best probe's prediction: ``probe.tif`` (a
     band a date), or ``probe_series.csv`` for series.
+
+    A ``session`` keeps model and dataset loaded from one question to the next.
 
     Raises :class:`DataError` where the dataset lacks the variable or enough dates, :class:`ModelFileError` where the
     model has no states, :class:`ConfigError` where a layer is not there.
@@ -90,7 +93,7 @@ def probe(job: ProbeJob, run: RunFolder) -> Iterator[Event]:
     from .probe_files import write
 
     yield progress(0.0, "Reading the model and the dataset")
-    with subject_of(job, run) as subject:
+    with subject_of(job, run, session) as subject:
         need_a_variable(subject.dataset, job.variable)
         notes = list(doubts(subject, job.variable))
         ends, judged_ends = split_ends(subject, job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable, Optional
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from ..contracts.model_card import SEASON_CHANNELS, ModelCard
 from ..data.scaling import Scaler
 from ..data.windows import WindowData
+from ..models.near import Region
 from .baselines import Question
 from .explained import Attribution, Explained, PlaceMean, Surroundings
 from .methods.base import Parts, Problem
@@ -82,7 +84,7 @@ def build_problem(
     )  # fmt: skip
     weights = place.frame if card.gauges else place.weights[rows, columns]
     reduce = PlaceMean(weights, Scaler.from_dict(card.targets[target].scaler), lead, target)
-    function = Explained(module, reduce, names, around)
+    function = Explained(module, reduce, names, around, _box(place, rows, columns))
 
     def parts(held: Question, prefix: str) -> Parts:
         return tuple(tensor(getattr(held, prefix + name))[None] for name in names)
@@ -90,13 +92,23 @@ def build_problem(
     inputs, baselines = parts(question, ""), parts(question, "baseline_")
     cells = (rows.stop - rows.start) * (columns.stop - columns.start)
     at_once = max(1, min(_POINTS_AT_ONCE, _CELL_STEPS_AT_ONCE // (question.x.shape[0] * cells)))
+    begin = time.monotonic()
     with torch.no_grad():
-        prediction, baseline_prediction = (float(function(*held)[0]) for held in (inputs, baselines))
+        prediction, baseline_prediction = (float(function.near(*held)[0]) for held in (inputs, baselines))
+    seconds = (time.monotonic() - begin) / 2
     problem = Problem(
         function, inputs, baselines, owners(card, names), prediction, baseline_prediction, at_once,
-        None if background is None else lambda number: parts(background(number), "baseline_"),
+        None if background is None else lambda number: parts(background(number), "baseline_"), seconds,
     )  # fmt: skip
     return Framed(problem, rows, columns, shape)
+
+
+def _box(place: Place, rows: slice, columns: slice) -> Optional[Region]:
+    """Where the place lies in the cut frame; None for gauges that the model predicts."""
+    if place.series is not None:
+        return None
+    top, bottom, left, right = place.box
+    return Region(top - rows.start, bottom - rows.start, left - columns.start, right - columns.start)
 
 
 def parts_of(module: nn.Module, question: Question) -> tuple[str, ...]:

@@ -63,13 +63,19 @@ def hydrographs(
     units: str,
     step_seconds: float,
     names: tuple[str, str] = ("as it was", "changed"),
+    observed: Sequence[np.ndarray] = (),
 ) -> Any:
-    """One row a place: both series left, their difference right. A place is (title, before (n,), after (n,))."""
+    """One row a place: both series left, with what was ``observed`` there, their difference right. A place is (title,
+    before (n,), after (n,)).
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11.0, 2.5 * len(places) + 0.3), facecolor="white", layout="constrained")
     axes = figure.subplots(len(places), 2, squeeze=False)
-    for pair, (title, before, after) in zip(axes, places):
+    for number, (pair, (title, before, after)) in enumerate(zip(axes, places)):
+        if number < len(observed) and np.isfinite(observed[number]).any():
+            seen = broken_at_gaps(dates, observed[number], step_seconds)
+            pair[0].plot(*seen, color=GREY, lw=1.2, marker="." if len(dates) < 60 else None, label="observed")
         mark = "o" if len(dates) == 1 else None
         pair[0].plot(*broken_at_gaps(dates, before, step_seconds), color=INK, lw=1.2, marker=mark, label=names[0])
         pair[0].plot(*broken_at_gaps(dates, after, step_seconds), color=BLUE, lw=1.6, marker=mark, label=names[1])

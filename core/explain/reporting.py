@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Optional
 
 from ..contracts.events import Event
@@ -10,9 +11,10 @@ from ..inference.evaluate import model_lines
 from .asking import seconds_words
 from .chart import deletion_figure
 from .contributions import Contribution, residual_share
+from .ensemble import Spread
 from .explained import Attribution
 from .lags import Lags, delays, step_unit
-from .page import Page
+from .page import Page, Table
 from .region import influence, top_share
 from .results import Case, lower, percent
 from .sanity import Sanity
@@ -20,7 +22,7 @@ from .sanity import Sanity
 
 def write_report(
     case: Case, found: Attribution, rows: list[Contribution], lags: Optional[Lags], sane: Optional[Sanity],
-    drawn: dict[str, Any], cost: dict[str, Any], run: RunFolder,
+    spread: Optional[Spread], drawn: dict[str, Any], cost: dict[str, Any], run: RunFolder,
 ) -> Event:  # fmt: skip
     """Write ``report.html``; gives the event that tells of it."""
     unit = step_unit(case.card.step_seconds)
@@ -31,22 +33,27 @@ def write_report(
     page = Page(
         title=f"Why: {lower(case.label)} on {case.date}",
         subtitle=f"{case.place.words[0].upper()}{case.place.words[1:]}; {case.card.title}",
-        asked=_asked(case, found, cost),
-        answer=[*_answer(case, found, rows), *_where(case, rows, lags, unit), *_checks(sane)],
+        asked=_asked(case, found, spread, cost),
+        answer=[
+            *_answer(case, found, rows), *_apart(case, rows, spread), *_where(case, rows, lags, unit), *_checks(sane),
+        ],
         figures=figures,
-        tables=[(f"Contributions ({case.units})", (("Variable", "Contribution", "Share of all sizes"), _shares(rows)))],
+        tables=_tables(case, rows, spread),
         assumes=_assumes(case),
-    )
+    )  # fmt: skip
     return page.write(run)
 
 
-def _asked(case: Case, found: Attribution, cost: dict[str, Any]) -> list[tuple[str, str]]:
+def _asked(
+    case: Case, found: Attribution, spread: Optional[Spread], cost: dict[str, Any]
+) -> list[tuple[str, str]]:  # fmt: skip
     settings = ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in found.facts.items() if not isinstance(value, list)
     )
     spent = f"{found.passes} passes; told before: about {seconds_words(cost['seconds'])}"
+    files = [] if spread is None else [("Models", ", ".join(Path(item["file"]).name for item in spread.members))]
     return [
-        ("Place", case.place.words), ("Date", case.date), ("Method", case.method.label),
+        *files, ("Place", case.place.words), ("Date", case.date), ("Method", case.method.label),
         ("Compared with", case.against), ("Settings", settings), ("Cost", spent), *model_lines(case.card),
     ]  # fmt: skip
 
@@ -64,6 +71,42 @@ def _answer(case: Case, found: Attribution, rows: list[Contribution]) -> list[st
         share = percent(residual_share(found, rows))
         sentences.append(f"Contributions leave {found.residual:+.2g} unexplained, {share} of what was explained.")
     return sentences
+
+
+def _apart(case: Case, rows: list[Contribution], spread: Optional[Spread]) -> list[str]:
+    """What several models say of each other."""
+    if spread is None:
+        return []
+    sentences = [
+        f"That is the mean of {len(spread.members)} models; their predictions lie {spread.prediction:.3g} "
+        f"({case.units}) apart, as a standard deviation (spread_*.tif has that of the contributions of each cell)."
+    ]
+    unsure = [row.label for row in rows if row.attributed and abs(row.total) < spread.totals[row.name]]
+    if unsure:
+        sentences.append(f"They do not agree on the sign of {', '.join(unsure)}, whose spread is above the mean.")
+    if spread.parts is not None and spread.prediction > 0:
+        labels = {**{row.name: row.label for row in rows}, "baseline": "the baseline's prediction"}
+        most = max((name for name in spread.parts if name != "unexplained"), key=lambda name: spread.parts[name])
+        share = 100 * spread.parts[most] / spread.prediction
+        sentences.append(f"Most of what sets their predictions apart comes from {labels[most]} ({share:.0f} %).")
+    return sentences
+
+
+def _tables(case: Case, rows: list[Contribution], spread: Optional[Spread]) -> list[tuple[str, Table]]:
+    head, body = ["Variable", "Contribution", "Share of all sizes"], [list(line) for line in _shares(rows)]
+    if spread is None:
+        return [(f"Contributions ({case.units})", (head, body))]
+    totals = {row.label: spread.totals[row.name] for row in rows}
+    told = [[*line[:2], f"{totals[line[0]]:.3g}", line[2]] for line in body]
+    whole = (["Variable", "Contribution", "Spread of the models", "Share of all sizes"], told)
+    shown = [row for row in rows if row.attributed]
+    lines = [
+        [item["model"] or Path(item["file"]).name, f"{item['prediction']:.4g}", f"{item['baseline_prediction']:.4g}",
+         *(f"{item['variables'][row.name]:+.3g}" for row in shown)]
+        for item in spread.members
+    ]  # fmt: skip
+    each = (["Model", "Prediction", "Baseline", *(row.label for row in shown)], lines)
+    return [(f"Contributions ({case.units})", whole), (f"Each model ({case.units})", each)]
 
 
 def _where(case: Case, rows: list[Contribution], lags: Optional[Lags], unit: str) -> list[str]:

@@ -22,6 +22,7 @@ from ..inference.geotiff import iso, write_map, write_series
 from .baselines import WORDS
 from .chart import Answer
 from .contributions import Clock, Contribution, range_limit, residual_share, summary
+from .ensemble import Spread
 from .explained import Attribution
 from .lags import Lags, delays, step_unit
 from .methods import Method
@@ -174,17 +175,22 @@ def facts_of(
     return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def answer_of(case: Case, found: Attribution, rows: list[Contribution]) -> Answer:
-    """What the picture shows."""
+def answer_of(
+    case: Case, found: Attribution, rows: list[Contribution], spread: Optional[Spread] = None
+) -> Answer:  # fmt: skip
+    """What the picture shows; with a ``spread`` of several models that of each bar."""
     where = f"{case.place.words[0].upper()}{case.place.words[1:]}"
     told = f"{case.method.words}, {found.passes} passes"
     if case.method.complete:
         told += f", {percent(residual_share(found, rows))} left unexplained"
+    models = f": mean of {len(spread.members)} models \u00b1 their standard deviation" if spread is not None else ""
     return Answer(
-        title=f"Why: {lower(case.label)} on {case.date}", subtitle=f"{where}, compared with {case.against} ({told})",
+        title=f"Why: {lower(case.label)} on {case.date}{models}",
+        subtitle=f"{where}, compared with {case.against} ({told})",
         target=case.label, units=case.units, date=case.date, step=format_step(case.card.step_seconds),
         clock=case.clock, rows=[row for row in rows if row.attributed], found=found, grid=case.grid, mask=case.mask,
         weights=case.place.weights, limit_ramp=RAMP, complete=case.method.complete,
+        spread={} if spread is None else {**spread.totals, "": spread.prediction},
     )  # fmt: skip
 
 

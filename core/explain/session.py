@@ -21,6 +21,8 @@ from ..training.device import choose_device
 from ..training.model_file import load_model
 from .place import Place, place_of_basin, place_of_cell, place_of_gauge, place_of_polygon, place_of_series
 
+_MOST_MEMBERS = 8
+
 
 @dataclass(frozen=True)
 class Held:
@@ -40,11 +42,21 @@ class Held:
 
 
 class Session:
-    """Keeps the last model and the last dataset; a file that has changed is read again."""
+    """Keeps the last model and the last dataset; a file that has changed is read again. ``kept`` holds what questions
+    leave for the next one on the same model and dataset, by keys of their own.
+    """
 
     def __init__(self) -> None:
         self._model: tuple[Any, Any] = (None, None)
         self._held: tuple[Any, Any] = (None, None)
+        self.kept: dict[Any, Any] = {}
+        self._members: dict[str, Session] = {}
+
+    def member(self, path: str) -> Session:
+        """A session for another model of the same question; a handful of them are kept."""
+        if path not in self._members and len(self._members) >= _MOST_MEMBERS:
+            self._members.pop(next(iter(self._members)))
+        return self._members.setdefault(path, Session())
 
     def model(self, path: str, device: str) -> tuple[nn.Module, ModelCard, str, str]:
         """Module, card, device and the words for it."""
@@ -54,6 +66,8 @@ class Session:
             module, card = load_model(path, chosen)
             module.requires_grad_(False)
             self._model = (key, (module, card))
+            self.kept.clear()
+            self._members.clear()
         return (*self._model[1], chosen, why)
 
     def held(self, dataset: Dataset, card: ModelCard) -> Held:
@@ -61,6 +75,7 @@ class Session:
         key = (dataset.fingerprint(), card.to_json())
         if key != self._held[0]:
             self._held = (key, _held(dataset, card))
+            self.kept.clear()
         return self._held[1]
 
 

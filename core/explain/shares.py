@@ -21,12 +21,13 @@ from ..contracts import SharesJob
 from ..contracts.events import Artifact, Event
 from ..contracts.files import write_text
 from ..contracts.model_card import ModelCard
+from ..contracts.question_checks import check_baseline, check_shares
 from ..contracts.run_folder import RunFolder
 from ..inference.artifacts import artifact_event, message, progress
 from ..inference.geotiff import iso
 from ..inference.selection import choose_ends
 from .asking import Subject, cost_event, spread, subject_of, training_steps
-from .baselines import WORDS, build_question, check_baseline
+from .baselines import WORDS, build_question
 from .chart import save_svg_and_png
 from .contributions import Contribution, ahead_name, contributions_of, residual_share, season_name
 from .explained import Attribution
@@ -36,7 +37,7 @@ from .page import Page
 from .place import Place
 from .problem import build_problem
 from .question_charts import share_figure
-from .session import place_for
+from .session import Session, place_for
 
 ALL = "All dates"
 SEASONS = ("Dec-Feb", "Mar-May", "Jun-Aug", "Sep-Nov")
@@ -88,16 +89,18 @@ class Shares:
         return np.cumsum(self.of_step.mean(axis=0)[:, ::-1], axis=1)
 
 
-def shares(job: SharesJob, run: RunFolder) -> Iterator[Event]:
+def shares(job: SharesJob, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
     """``shares.csv`` (by season), ``cumulative.csv`` (by steps back), ``shares.json``, ``.png``, ``.svg`` and
     ``report.html``.
+
+    A ``session`` keeps model and dataset loaded from one question to the next.
 
     Raises :class:`ModelFileError` for a model without gradients, and the :class:`FreshetError` family where place or
     period do not fit.
     """
     yield progress(0.0, "Reading the model and the dataset")
-    with subject_of(job, run) as subject:
-        method_for(METHOD, subject.card)
+    with subject_of(job, run, session) as subject:
+        check_shares(subject.card)
         check_baseline(job.baseline, subject.card)
         nowhere = job.x is None and not (job.polygon or job.gauge)
         asked = _Asked(job.x, job.y, job.polygon, job.gauge, nowhere)
@@ -220,7 +223,8 @@ def _facts(
         "place": place.facts, "method": METHOD, "baseline": job.baseline, "steps": job.steps,
         "dates": [iso(date) for date in found.dates], "labels": dict(zip(found.names, found.labels)),
         "by_season": {season: dict(zip(found.names, held.values())) for season, held in seasons.items()},
-        "steps_back": back, "cumulative": cumulative, "residual_share_median": float(np.median(found.residuals)),
+        "step_seconds": subject.card.step_seconds, "steps_back": back, "cumulative": cumulative,
+        "residual_share_median": float(np.median(found.residuals)),
         "residual_share_most": float(found.residuals.max()), "model": subject.card.title,
         "dataset": subject.dataset.name, "assumes": list(ASSUMES),
     }  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Callable
 import torch
 from torch import Tensor, nn
 
-from ..contracts.errors import ModelFileError
+from ..contracts.question_checks import no_states
 from ..models.cells import ConvLSTMCell
 from ..models.cnn import CNN, CNNLSTM
 from ..models.convgru import ConvGRUCell
@@ -61,14 +61,9 @@ def captured(module: nn.Module) -> Iterator[Found]:
 
 
 def need_states(found: Found, family: str) -> None:
-    """Raise :class:`ModelFileError` where a prediction has left no state."""
+    """Raise :class:`ModelFileError` where a prediction of a model of ``family`` has left no state."""
     if not found:
-        raise ModelFileError(
-            f"A model of the family '{family}' has no states that a probe could read",
-            expected="a model with recurrent layers (such as convlstm, convgru, predrnn, lstm, cnn-lstm), with "
-            "convolutions (cnn), or with storages (mc-lstm, mc-convlstm, exp-hydro)",
-            remedy="Choose another model",
-        )
+        raise no_states(family)
 
 
 def _hooks(name: str, part: nn.Module, found: Found, batch: list[int]) -> list[Any]:

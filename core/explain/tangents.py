@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..data.scaling import Scaler
 from .explained import Explained, Reduce, Surroundings, unscale
 
 _STEP = 1e-6  # of central differences in float64, where a layer has no tangent of its own
+_CONV_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_CONV_DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 Parts = Sequence[Tensor]
 
 
@@ -86,7 +89,7 @@ class Tangents:
         def derivative(*direction: Tensor) -> Tensor:
             return jvp(function, tuple(point), direction)[1]
 
-        with torch.no_grad(), plain_recurrence(function.module):
+        with torch.no_grad(), plain_recurrence(function.module), _LeanConvolutions():
             return vmap(derivative)(*(torch.stack(parts) for parts in zip(*directions)))
 
     def _forward(self, point: Parts, direction: Parts) -> Tensor:
@@ -111,6 +114,41 @@ class Tangents:
                 for sign in (1.0, -1.0)
             ]
         return (ends[0] - ends[1]) / (2 * _STEP)
+
+
+class _Convolution(torch.autograd.Function):
+    """conv2d, whose tangent torch would take as two convolutions, of the weights' tangent too: mostly that is zero."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(maps: Tensor, weight: Tensor, bias: Any, *how: Any) -> Tensor:
+        return torch.conv2d(maps, weight, bias, *how)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        maps, weight, _, *ctx.how = inputs
+        ctx.save_for_forward(maps, weight)
+
+    @staticmethod
+    def jvp(ctx: Any, maps_t: Any, weight_t: Any, bias_t: Any, *_: Any) -> Any:
+        maps, weight = ctx.saved_tensors
+        found = None if maps_t is None else torch.conv2d(maps_t, weight, None, *ctx.how)
+        if weight_t is not None or bias_t is not None:
+            through = torch.zeros_like(weight) if weight_t is None else weight_t
+            more = torch.conv2d(maps, through, bias_t, *ctx.how)
+            found = more if found is None else found + more
+        return found
+
+
+class _LeanConvolutions(TorchFunctionMode):
+    """Within it every conv2d is a :class:`_Convolution`."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+        if func is not torch.conv2d:
+            return func(*args, **(kwargs or {}))
+        named = {**_CONV_DEFAULTS, **dict(zip(_CONV_ARGUMENTS, args)), **(kwargs or {})}
+        return _Convolution.apply(*(named[name] for name in _CONV_ARGUMENTS))
 
 
 @contextlib.contextmanager

@@ -50,6 +50,7 @@ class Predictor:
     sequence : which sequence of the dataset, for a path of a file with several.
     batch : windows computed at once; frames above ``whole_frame_cells`` are computed one window at a time, in tiles.
     target : which of the model's targets, 0 for the first; ``card`` then has that one as its target.
+    data : the windows of an open dataset where they were read before.
 
     Raises :class:`ModelFileError`, :class:`DataError` where model or dataset cannot be read or do not fit each other.
     """
@@ -65,6 +66,7 @@ class Predictor:
         tile_px: int = TILE_PX,
         whole_frame_cells: int = WHOLE_FRAME_CELLS,
         target: int = 0,
+        data: Optional[WindowData] = None,
     ) -> None:
         self.device, self.why_device = choose_device(device)
         if isinstance(model_path, tuple):
@@ -77,13 +79,18 @@ class Predictor:
                 self.dataset = dataset_path
             else:
                 self.dataset = stack.enter_context(Dataset.open(dataset_path, sequence))
-            self.data: WindowData = build_window_data(self.dataset, self.card)
+            self.data: WindowData = build_window_data(self.dataset, self.card) if data is None else data
             self._open = stack.pop_all()
         self._target = target
         self.card = self.card.replace(target=self.card.targets[target])
         self._scaler = Scaler.from_dict(self.card.target.scaler)
         self._tiles = _tiles(self.data.mask.shape, tile_px, self._halo(), whole_frame_cells)
         self.batch = batch if len(self._tiles) == 1 else 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether a frame is computed at once, not in tiles."""
+        return len(self._tiles) == 1
 
     @property
     def dates(self) -> np.ndarray:

@@ -195,9 +195,15 @@ def _notes(report: Report) -> str:
 
 
 def picture(figure: Any, words: str) -> str:
-    """The figure as an HTML image that lies inside the page; ``words`` stand for it where it cannot be seen."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=130, format="png")
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    width = int(figure.get_figwidth() * 92)
+    """The figure, or the PNG file at a path that it was saved to, as an HTML image that lies inside the page; ``words``
+    stand for it where it cannot be seen.
+    """
+    if isinstance(figure, Path):
+        content = figure.read_bytes()
+        width = int.from_bytes(content[16:20], "big") * 92 // 130
+    else:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=130, format="png")
+        content, width = buffer.getvalue(), int(figure.get_figwidth() * 92)
+    data = base64.b64encode(content).decode("ascii")
     return f'<img alt="{html.escape(words)}" width="{width}" src="data:image/png;base64,{data}">'

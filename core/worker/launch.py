@@ -1,4 +1,4 @@
-"""Start of the engine: ``PYTHON -I launch.py RUN_FOLDER``.
+"""Start of the engine: ``PYTHON -I launch.py RUN_FOLDER``, or ``--stay`` in place of a folder: see stay.py.
 
 Registers the folder two above this file under the name ``freshet``, whatever it is called, so that nothing has to be
 put on a search path where other plugins could shadow a library. Spawned children import this file again and find the

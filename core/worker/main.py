@@ -9,11 +9,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from typing import Callable, Optional, TextIO
+from typing import TYPE_CHECKING, Callable, Optional, TextIO
 
 from ..contracts.errors import Cancelled, ConfigError, FreshetError, RunError
 from ..contracts.events import FINAL_EVENTS, Event, EventKind
 from ..contracts.run_folder import HEARTBEAT_SECONDS, RunFolder, RunState
+
+if TYPE_CHECKING:
+    from ..explain.session import Session
 
 EXIT_DONE, EXIT_OUR_FAULT, EXIT_BAD_INPUT, EXIT_CANCELLED = 0, 1, 2, 3
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -21,18 +24,24 @@ _LOW_PRIORITY = 10  # so that QGIS and its map stay alive beside a training
 
 
 def main(arguments: list[str]) -> int:
-    """``launch.py RUN_FOLDER``: run it, give the exit status."""
+    """``launch.py RUN_FOLDER``: run it, give the exit status; ``launch.py --stay``: see :mod:`core.worker.stay`."""
+    if arguments == ["--stay"]:
+        from .stay import stay
+
+        return stay()
     if len(arguments) != 1:
-        sys.stderr.write("Expected one argument: the run folder that holds job.json.\n")
+        sys.stderr.write("Expected one argument: the run folder that holds job.json, or --stay.\n")
         return EXIT_BAD_INPUT
     return execute(RunFolder(arguments[0]))
 
 
-def execute(run: RunFolder, listener: Optional[Callable[[Event], None]] = None) -> int:
+def execute(
+    run: RunFolder, listener: Optional[Callable[[Event], None]] = None, session: Optional[Session] = None
+) -> int:
     """Execute the job of ``run``. Every event is appended to the folder, then given to ``listener``.
 
-    Standard output is turned into ``log.txt`` while the job computes, since libraries print there. Returns the exit
-    status.
+    Standard output is turned into ``log.txt`` while the job computes, since libraries print there. A ``session`` is
+    that of a worker that stays, which has chosen its own priority. Returns the exit status.
     """
 
     def tell(event: Event) -> None:
@@ -48,10 +57,11 @@ def execute(run: RunFolder, listener: Optional[Callable[[Event], None]] = None) 
     except FreshetError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_INPUT
-    _lower_priority()
+    if session is None:
+        lower_priority(_LOW_PRIORITY)
     with _heartbeat(run), _guarded_output(run) as log:
         try:
-            for event in _events_of(run):
+            for event in _events_of(run, session):
                 tell(event)
                 _heed_cancel(run)
         except Cancelled:
@@ -69,13 +79,14 @@ def execute(run: RunFolder, listener: Optional[Callable[[Event], None]] = None) 
     return EXIT_DONE
 
 
-def _events_of(run: RunFolder) -> Iterator[Event]:
-    from .verbs import VERBS, hello
+def _events_of(run: RunFolder, session: Optional[Session]) -> Iterator[Event]:
+    from .verbs import QUESTIONS, VERBS, hello
 
     header = run.header()
     job = run.job()
-    yield hello(header["verb"])
-    yield from VERBS[header["verb"]](job, run)
+    verb = header["verb"]
+    yield hello(verb)
+    yield from VERBS[verb](job, run, session) if verb in QUESTIONS else VERBS[verb](job, run)
     yield Event(EventKind.PROGRESS, {"fraction": 1.0, "text": "Done"})
     yield Event(EventKind.DONE, {})
 
@@ -163,7 +174,8 @@ def _as_ours(error: Exception) -> FreshetError:
     return RunError("A file could not be read or written", got=str(error), remedy="Check the path and the rights on it")
 
 
-def _lower_priority() -> None:
+def lower_priority(steps: int) -> None:
+    """Give way to other processes, by so many steps of ``nice``, where the system knows that."""
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
-            os.nice(_LOW_PRIORITY)
+            os.nice(steps)

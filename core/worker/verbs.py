@@ -6,11 +6,14 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from typing import Callable
+from typing import TYPE_CHECKING, Callable, Optional
 
 from ..contracts.config import Config
 from ..contracts.events import Event, EventKind
 from ..contracts.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from ..explain.session import Session
 
 
 def hello(verb: str) -> Event:
@@ -75,40 +78,40 @@ def _evaluate(job: Config, run: RunFolder) -> Iterator[Event]:
     yield from evaluate(job, run)
 
 
-def _explain(job: Config, run: RunFolder) -> Iterator[Event]:
+def _explain(job: Config, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
     from ..explain.explain import explain
 
-    yield from explain(job, run)
+    yield from explain(job, run, session)
 
 
-def _importance(job: Config, run: RunFolder) -> Iterator[Event]:
+def _importance(job: Config, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
     from ..explain.permutation import importance
 
-    yield from importance(job, run)
+    yield from importance(job, run, session)
 
 
-def _probe(job: Config, run: RunFolder) -> Iterator[Event]:
+def _probe(job: Config, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
     from ..explain.probes import probe
 
-    yield from probe(job, run)
+    yield from probe(job, run, session)
 
 
-def _what_if(job: Config, run: RunFolder) -> Iterator[Event]:
+def _what_if(job: Config, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
     from ..explain.what_if import what_if
 
-    yield from what_if(job, run)
+    yield from what_if(job, run, session)
 
 
-def _drivers(job: Config, run: RunFolder) -> Iterator[Event]:
+def _drivers(job: Config, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
     from ..explain.drivers import drivers
 
-    yield from drivers(job, run)
+    yield from drivers(job, run, session)
 
 
-def _shares(job: Config, run: RunFolder) -> Iterator[Event]:
+def _shares(job: Config, run: RunFolder, session: Optional[Session] = None) -> Iterator[Event]:
     from ..explain.shares import shares
 
-    yield from shares(job, run)
+    yield from shares(job, run, session)
 
 
 def _doctor(job: Config, run: RunFolder) -> Iterator[Event]:
@@ -117,7 +120,7 @@ def _doctor(job: Config, run: RunFolder) -> Iterator[Event]:
     yield from doctor(job, run)
 
 
-VERBS: dict[str, Callable[[Config, RunFolder], Iterator[Event]]] = {
+VERBS: dict[str, Callable[..., Iterator[Event]]] = {
     "prepare": _prepare,
     "terrain": _terrain,
     "train": _train,
@@ -134,3 +137,6 @@ VERBS: dict[str, Callable[[Config, RunFolder], Iterator[Event]]] = {
     "tune": _tune,
     "doctor": _doctor,
 }
+
+# Verbs that ask a trained model something: they also take a session, which holds model and dataset.
+QUESTIONS = frozenset(("explain", "importance", "probe", "what-if", "drivers", "shares"))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from qgis.core import (
-    QgsCoordinateReferenceSystem,
     QgsProcessingContext,
-    QgsProcessingParameterPoint,
     QgsProcessingParameterRasterLayer,
 )
 
@@ -16,7 +14,6 @@ from ...core.contracts import (
     Config,
     DataError,
     EvaluateJob,
-    ExplainJob,
     FinetuneJob,
     ModelConfig,
     PeriodConfig,
@@ -26,13 +23,12 @@ from ...core.contracts import (
     TrainJob,
     TuneJob,
 )
-from ...core.contracts.explain_checks import check_explainable
 from ...core.contracts.model_card import read_card
 from ...core.contracts.models import model_names
 from ..datasets import check_length, read_summary, sequence_of
 from ..fitting import check_gauges, check_task
 from .base import JobAlgorithm
-from .parameters import Entry, entries, entry, finish
+from .parameters import Entry, entries, entry, finish, take_period
 
 _SPLIT = ("validation_share", "test_share", "validation_sequences", "test_sequences")
 _PERIODS = ("train", "validation", "test")
@@ -109,7 +105,7 @@ class FinetuneAlgorithm(JobAlgorithm):
         fields = self.read(values, context)
         split, training = take_split(fields), take_training(fields)
         for path in fields["datasets"]:
-            _check_model(fields["model"], path)
+            check_model(fields["model"], path)
         return FinetuneJob(split=split, training=training, **fields)
 
 
@@ -133,9 +129,8 @@ class PredictAlgorithm(JobAlgorithm):
     def job(self, values: dict[str, Any], context: QgsProcessingContext) -> Config:
         """Model, dataset and period."""
         fields = self.read(values, context)
-        period = PeriodConfig(fields.pop("start"), fields.pop("end"))
-        made = self.config(period=period, **fields)
-        _check_model(made.model, made.dataset, made.sequence)
+        made = self.config(period=take_period(fields), **fields)
+        check_model(made.model, made.dataset, made.sequence)
         return made
 
 
@@ -180,49 +175,6 @@ class CompareAlgorithm(JobAlgorithm):
                 remedy="Choose a multi-band raster with dates per band",
             )
         return layer.source()
-
-
-class ExplainAlgorithm(JobAlgorithm):
-    """What drove a prediction."""
-
-    verb, title, icon_name = "explain", "Explain a prediction", "explain"
-    summary = "What drove a prediction at a cell or over a polygon at a date: which variable, where, how far back."
-    outputs = ("MAPS", "REPORT")
-    entries = (
-        entry(ExplainJob, "model", kind="model"),
-        entry(ExplainJob, "dataset", kind="dataset"),
-        *entries(ExplainJob, ("sequence", "date", "polygon", "method", "baseline", "steps", "device", "title")),
-    )
-
-    def add_more(self) -> None:
-        """The point, which QGIS can pick on the map."""
-        text = "The cell to explain: a point such as '4045369,2843847 [EPSG:3035]'; else in the CRS of the dataset."
-        self.addParameter(finish(QgsProcessingParameterPoint("POINT", "Cell", None, True), text))
-
-    def job(self, values: dict[str, Any], context: QgsProcessingContext) -> ExplainJob:
-        """Model, dataset, date and place."""
-        fields = self.read(values, context)
-        _check_model(fields["model"], fields["dataset"], fields["sequence"])
-        if fields["model"]:
-            check_explainable(read_card(fields["model"]), fields.get("method", "integrated-gradients"))
-        x, y = self._point(values, context, fields["dataset"])
-        return ExplainJob(x=x, y=y, **fields)
-
-    def _point(
-        self, values: dict[str, Any], context: QgsProcessingContext, dataset: str
-    ) -> tuple[Optional[float], Optional[float]]:
-        if not dataset or (read_summary(dataset) and not values.get("POINT")):
-            return None, None
-        crs = QgsCoordinateReferenceSystem()
-        if not crs.createFromUserInput(str(read_summary(dataset).grid.get("crs", ""))):
-            # With an invalid CRS QGIS would hand the point over as it is, and another place would be explained.
-            raise DataError(
-                "The dataset's CRS is not understood",
-                got=dataset,
-                remedy="Prepare the dataset anew with a CRS that QGIS knows",
-            )
-        point = self.parameterAsPoint(values, "POINT", context, crs)
-        return float(point.x()), float(point.y())
 
 
 def train_job(fields: dict[str, Any]) -> TrainJob:
@@ -270,7 +222,7 @@ def _period(text: str, name: str) -> Optional[PeriodConfig]:
     return PeriodConfig(*parts)
 
 
-def _check_model(model: str, dataset: str, sequence: str = "") -> None:
+def check_model(model: str, dataset: str, sequence: str = "") -> None:
     """Both are there and ours, as far as a header tells, and the dataset is long enough for the model and has its
     gauges.
     """

@@ -33,7 +33,7 @@ from ..settings import load_settings
 from ..version import version
 from ..watch import POLL_SECONDS, RunWatch
 from .outputs import declare_outputs, results_of
-from .parameters import Entry, absolute, choice_name, finish
+from .parameters import Entry, absolute, choice_name, finish, many_choices
 
 RUN_FOLDER = "RUN_FOLDER"
 
@@ -42,11 +42,13 @@ class JobAlgorithm(QgsProcessingAlgorithm):
     """One verb of the engine as an algorithm. Subclasses declare and build the job; nothing is computed here."""
 
     verb = ""
+    id_name = ""  # where the verb is no name for QGIS, which wants letters and digits alone
     title = ""
     summary = ""
     icon_name = "run"
     outputs: tuple[str, ...] = ()
     entries: tuple[Entry, ...] = ()
+    assumes: tuple[str, ...] = ()  # sentences on what the answer rests on, for the help
     guesses: tuple[str, ...] = ()  # sentences on what :meth:`job` had to guess, told when the run starts
 
     def job(self, values: dict[str, Any], context: QgsProcessingContext) -> Config:
@@ -58,13 +60,13 @@ class JobAlgorithm(QgsProcessingAlgorithm):
 
     def read(self, values: dict[str, Any], context: QgsProcessingContext) -> dict[str, Any]:
         """Field names and values of the declared entries."""
-        return {item.field: item.read(self, values, context) for item in self.entries}
+        return {item.field: item.read(self, values, context) for item in self.entries if item.field}
 
     # What QGIS asks for.
 
     def name(self) -> str:
         """The untranslated id."""
-        return self.verb
+        return self.id_name or self.verb
 
     def displayName(self) -> str:  # noqa: N802
         """The name in the toolbox."""
@@ -77,6 +79,9 @@ class JobAlgorithm(QgsProcessingAlgorithm):
     def shortHelpString(self) -> str:  # noqa: N802
         """The summary and the help of every parameter, rendered from the rules of the job."""
         rows = [f"<p>{escape(self.summary)}</p>"]
+        if self.assumes:
+            sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.assumes)
+            rows.append(f"<p><b>What it assumes</b></p><ul>{sentences}</ul>")
         for item in self.parameterDefinitions():
             rows.append(f"<p><b>{escape(item.description())}</b> ({item.name()})<br>{escape(item.help())}</p>")
         return "\n".join(rows)
@@ -116,6 +121,9 @@ class JobAlgorithm(QgsProcessingAlgorithm):
             if item.kind == "choice" and isinstance(values.get(item.name), (str, int))
         }
         named = {name: choice_name(item, values[name]) for name, item in choices.items()}
+        for item in self.entries:
+            if item.kind == "choices" and values.get(item.name) is not None:
+                named[item.name] = list(many_choices(self, item.name, item.choices, values, context))
         return super().checkParameterValues({**values, **named}, context)
 
     def prepareAlgorithm(  # noqa: N802

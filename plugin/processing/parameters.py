@@ -23,7 +23,7 @@ from qgis.core import (
     QgsProperty,
 )
 
-from ...core.contracts import Config, Rule
+from ...core.contracts import Config, PeriodConfig, Rule
 from ...core.contracts.config import parse_json, rule_of, type_hints
 
 _FILTERS = {
@@ -36,8 +36,8 @@ _FILTERS = {
 class Entry:
     """One field of a job as a parameter of an algorithm.
 
-    ``kind``: text, texts (comma-separated), json, whole, number, flag, choice, model, dataset, datasets. ``field`` is
-    the name of the field.
+    ``kind``: text, texts (comma-separated), wholes (numbers, likewise), json, whole, number, flag, choice, choices
+    (several), model, models, dataset, datasets. ``field`` is the name of the field.
     """
 
     name: str
@@ -73,6 +73,28 @@ def entries(cls: type[Config], names: Iterable[str] = (), **renamed: str) -> lis
     """Parameters of several fields (all where ``names`` is empty); ``renamed`` maps fields to other names."""
     wanted = list(names) or [item.name for item in dataclasses.fields(cls)]
     return [entry(cls, field, renamed.get(field, "")) for field in wanted]
+
+
+def period_entries(cls: type[Config], field: str, prefix: str = "") -> list[Entry]:
+    """Start and end of a period of a job, named after it, as two texts; ``prefix`` tells several apart."""
+    rule = rule_of(cls, field)
+    words = {"start": "from", "end": "to"}
+    return [
+        dataclasses.replace(
+            entry(PeriodConfig, part, f"{prefix}_{part}".strip("_").upper()),
+            field=f"{prefix}_{part}".strip("_"),
+            rule=dataclasses.replace(
+                rule_of(PeriodConfig, part), label=f"{rule.label}: {word}", help=f"{rule.help} First and last count."
+            ),
+        )
+        for part, word in words.items()
+    ]
+
+
+def take_period(fields: dict[str, Any], prefix: str = "") -> PeriodConfig:
+    """The period among ``fields``, removed from them."""
+    start, end = (fields.pop(f"{prefix}_{part}".strip("_")) for part in ("start", "end"))
+    return PeriodConfig(start, end)
 
 
 def help_of(rule: Rule) -> str:
@@ -139,7 +161,7 @@ def _kind_of(hint: Any, rule: Rule) -> str:
     if get_origin(hint) is Union:
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
     if get_origin(hint) is tuple:
-        return "texts"
+        return "wholes" if int in get_args(hint) else "texts"
     if get_origin(hint) is dict:
         return "json"
     if hint is str:
@@ -161,6 +183,11 @@ def _texts(item: Entry) -> QgsProcessingParameterString:
     )
 
 
+def _wholes(item: Entry) -> QgsProcessingParameterString:
+    default = ", ".join(str(number) for number in item.default or ())
+    return QgsProcessingParameterString(item.name, _label(item), default or None, False, item.optional)
+
+
 def _json(item: Entry) -> QgsProcessingParameterString:
     default = json.dumps(item.default) if item.default else None
     return QgsProcessingParameterString(item.name, f"{_label(item)} (JSON)", default, True, item.optional)
@@ -178,6 +205,12 @@ def _number(item: Entry, kind: Any) -> QgsProcessingParameterNumber:
 def _choice(item: Entry) -> QgsProcessingParameterEnum:
     return QgsProcessingParameterEnum(
         item.name, _label(item), list(item.choices), False, item.default, item.optional, True
+    )
+
+
+def _choices(item: Entry) -> QgsProcessingParameterEnum:
+    return QgsProcessingParameterEnum(
+        item.name, _label(item), list(item.choices), True, list(item.default), item.optional, True
     )
 
 
@@ -212,6 +245,12 @@ def _read_choice(item: Entry, algorithm: Any, values: dict, context: Any) -> str
     return choice_name(item, given)
 
 
+def _read_wholes(item: Entry, algorithm: Any, values: dict, context: Any) -> tuple[Any, ...]:
+    """What is no number stays a text, so that the job refuses it."""
+    parts = split_names(algorithm.parameterAsString(values, item.name, context))
+    return tuple(int(part) if part.lstrip("-").isdigit() else part for part in parts)
+
+
 def choice_name(item: Entry, given: Any) -> str:
     """The choice itself; the help of qgis_process speaks of numbers of options, so a number is understood too."""
     text = str(given)
@@ -229,20 +268,24 @@ def _read_files(item: Entry, algorithm: Any, values: dict, context: Any) -> tupl
 _MAKERS = {
     "text": _text,
     "texts": _texts,
+    "wholes": _wholes,
     "json": _json,
     "whole": lambda item: _number(item, QgsProcessingParameterNumber.Type.Integer),
     "number": lambda item: _number(item, QgsProcessingParameterNumber.Type.Double),
     "flag": lambda item: QgsProcessingParameterBoolean(item.name, _label(item), item.default, item.optional),
     "choice": _choice,
+    "choices": _choices,
     "model": _file,
     "dataset": _file,
     "datasets": _files,
+    "models": _files,
 }
 _READERS = {
     "text": lambda item, algorithm, values, context: algorithm.parameterAsString(values, item.name, context).strip(),
     "texts": lambda item, algorithm, values, context: split_names(
         algorithm.parameterAsString(values, item.name, context)
     ),
+    "wholes": _read_wholes,
     "json": lambda item, algorithm, values, context: read_json(
         algorithm.parameterAsString(values, item.name, context), item.rule.label
     ),
@@ -250,9 +293,13 @@ _READERS = {
     "number": _read_number,
     "flag": lambda item, algorithm, values, context: algorithm.parameterAsBool(values, item.name, context),
     "choice": _read_choice,
+    "choices": lambda item, algorithm, values, context: many_choices(
+        algorithm, item.name, item.choices, values, context
+    ),
     "model": lambda item, algorithm, values, context: absolute(algorithm.parameterAsString(values, item.name, context)),
     "dataset": lambda item, algorithm, values, context: absolute(
         algorithm.parameterAsString(values, item.name, context)
     ),
     "datasets": _read_files,
+    "models": _read_files,
 }

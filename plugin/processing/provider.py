@@ -10,14 +10,21 @@ from ..version import version
 from .algorithms import (
     CompareAlgorithm,
     EvaluateAlgorithm,
-    ExplainAlgorithm,
     FinetuneAlgorithm,
     PredictAlgorithm,
     TrainAlgorithm,
     TuneAlgorithm,
 )
 from .prepare import PrepareAlgorithm
+from .questions import (
+    DriversAlgorithm,
+    ExplainAlgorithm,
+    ImportanceAlgorithm,
+    ProbeAlgorithm,
+    SharesAlgorithm,
+)
 from .terrain import TerrainAlgorithm
+from .what_if import WhatIfAlgorithm
 
 ALGORITHMS = (
     PrepareAlgorithm,
@@ -28,12 +35,19 @@ ALGORITHMS = (
     CompareAlgorithm,
     EvaluateAlgorithm,
     ExplainAlgorithm,
+    ImportanceAlgorithm,
+    ProbeAlgorithm,
+    WhatIfAlgorithm,
+    DriversAlgorithm,
+    SharesAlgorithm,
     TuneAlgorithm,
 )
 
 
 class FreshetProvider(QgsProcessingProvider):
-    """Algorithms freshet:prepare, terrain, train, finetune, predict, compare, evaluate, explain, tune."""
+    """Algorithms freshet:prepare, terrain, train, finetune, predict, compare, evaluate, tune, and the questions
+    explain, importance, probe, whatif, drivers, shares.
+    """
 
     def id(self) -> str:
         """The untranslated id, the part before the colon."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 
 import numpy as np
@@ -15,39 +16,95 @@ from steps_maps import a_cell, layers_of, legend_words, only_visible
 
 
 def explain(story: Story) -> Steps:
-    """A cell by a click on the map, a date by keys, Explain; the bars add up, the heatmaps hold what the bars say."""
+    """A date by keys, then clicks on the map: each asks at once. A first picture comes and refines; the bars add up,
+    the heatmaps hold what the bars say and take the place of those of the click before. Then the whole basin.
+    """
     hands, page = story.hands, story.dock.pages["why"]
     row, column = a_cell(story)
-    x, y = story.maps["predicted"].cell(row, column)
     date = story.maps["predicted"].dates[20]
     yield from hands.tab("Why")
-    yield from hands.click("freshetWhyPick")
-    yield from hands.click_map(QgsPointXY(x, y))
-    hands.check(
-        abs(page.x.value() - x) < 1000 and abs(page.y.value() - y) < 1000, f"picked {page.x.text()}, {page.y.text()}"
-    )
-    hands.check(not page.pick_button.isChecked(), "the map was not given back after the pick")
+    panel = page.panel
+    hands.check(panel.name == "Attribution", f"the first question is {panel.name}")
     yield from hands.type("freshetWhyDate", date)
-    before = story.runs()
-    yield from hands.click("freshetWhyExplain")
-    yield Until(lambda: story.runs() - before, "the run of the explanation", 20)
-    run = (story.runs() - before).pop()
-    yield from story.wait_end(run, "done")
-    yield Until(
-        lambda: page.bridge.isVisible() and page.bridge.figure is not None and page.bridge.figure.axes, "the bars", 20
-    )
+    yield from hands.click("freshetWhyPick")
+    run = yield from _click_and_see(story, panel, row, column)
     with open(os.path.join(run, "results", "attribution.json"), encoding="utf-8") as stream:
         found = json.load(stream)
-    _check_sum(story, found, page, story.maps["predicted"].at(date)[row, column])
-    page.verticalScrollBar().setValue(page.verticalScrollBar().maximum())
-    yield from hands.rest(400)
-    hands.shot("11_why")
-    yield from hands.click("freshetWhyMaps")
-    yield from hands.rendered()
+    _check_sum(story, found, panel.answer(), story.maps["predicted"].at(date)[row, column])
+    yield from _look_at_answer(story, panel, "11_why")
     yield from _check_heatmaps(story, run, found)
+    second = yield from _click_and_see(story, panel, row + 1, column)
+    hands.check(not layers_of(run) and layers_of(second), "the heatmaps of the first click are still there")
+    hands.check(panel.place.pick_button.isChecked(), "the map tool was given back between two clicks")
+    yield from hands.click("freshetWhyPick")
+    hands.check(hands.canvas.mapTool() not in panel.place._tools.values(), "the map was not given back")
+    yield from _ask_basin(story, panel, date)
 
 
-def _check_sum(story: Story, found: dict, page: Any, on_the_map: float) -> None:
+def _click_and_see(story: Story, panel: Any, row: int, column: int) -> Steps:
+    """Click a cell; gives the run that answers it, once it is over and its heatmaps are on the map."""
+    hands, words = story.hands, panel.answer().words
+    x, y = story.maps["predicted"].cell(row, column)
+    before, begun = story.runs(), time.monotonic()
+    seen: list[tuple[float, str]] = []
+
+    def look(path: str, batch: list) -> None:
+        if any(isinstance(event.values.get("so_far"), dict) for event in batch):
+            seen.append((time.monotonic() - begun, words.text()))
+
+    story.plugin.runs.events.connect(look)
+    yield from hands.click_map(QgsPointXY(x, y))
+    off = max(abs(panel.place.x.value() - x), abs(panel.place.y.value() - y))
+    hands.check(off < 1000, f"picked {panel.place.x.text()}, {panel.place.y.text()}")
+    yield Until(lambda: story.runs() - before, "the run of the click", 20)
+    run = (story.runs() - before).pop()
+    yield from story.wait_end(run, "done")
+    story.plugin.runs.events.disconnect(look)
+    hands.check(seen and "First picture" in seen[0][1], f"no first picture was shown: {seen}")
+    yield Until(lambda: layers_of(run), "the heatmaps of the click", 20)
+    yield Until(lambda: "First picture" not in words.text(), "the answer in place of the first picture", 20)
+    hands.say(f"a click: first picture after {seen[0][0]:.1f} s, the answer after {time.monotonic() - begun:.1f} s")
+    yield from hands.rendered()
+    return run
+
+
+def _look_at_answer(story: Story, panel: Any, name: str) -> Steps:
+    page, bridge = story.dock.pages["why"], panel.answer().bridge
+    page.ensureWidgetVisible(bridge)
+    yield Until(lambda: bridge.figure is not None and bridge.figure.axes, "the bars", 20)
+    page.verticalScrollBar().setValue(page.verticalScrollBar().maximum())
+    yield from story.hands.rest(600)
+    story.hands.shot(name)
+
+
+def _ask_basin(story: Story, panel: Any, date: str) -> Steps:
+    """The mean of the basin by the button: what it costs, then the answer, which is the mean of the map."""
+    hands = story.hands
+    yield from hands.click("freshetWhyBasin")
+    before = story.runs()
+    yield from hands.click("freshetWhyCost")
+    yield Until(lambda: story.runs() - before, "the run that tells the cost", 20)
+    yield from story.wait_end((story.runs() - before).pop(), "done")
+    hands.check("passes" in panel.cost.text() and "memory" in panel.cost.text(), f"the cost is: {panel.cost.text()}")
+    hands.say(f"the cost: {panel.cost.text()}")
+    before = story.runs()
+    yield from hands.click("freshetWhyExplain")
+    yield Until(lambda: story.runs() - before, "the run of the basin", 20)
+    run = (story.runs() - before).pop()
+    yield from story.wait_end(run, "done")
+    with open(os.path.join(run, "results", "attribution.json"), encoding="utf-8") as stream:
+        found = json.load(stream)
+    with hands.own_work():
+        mean = float(np.nanmean(story.maps["predicted"].at(date)))
+    off = abs(found["prediction"] - mean)
+    hands.check(off <= 1e-3, f"explained {found['prediction']} for the basin, the mean of the map is {mean}")
+    hands.check(not layers_of(run), "heatmaps were added that no click asked for")
+    hands.say(f"the basin: {panel.answer().words.text()}")
+    yield from hands.click("freshetWhyMaps")
+    hands.check(layers_of(run), "the button added no heatmaps")
+
+
+def _check_sum(story: Story, found: dict, answer: Any, on_the_map: float) -> None:
     hands = story.hands
     total = found["baseline_prediction"] + sum(found["variables"].values())
     off = abs(total - found["prediction"])
@@ -59,18 +116,19 @@ def _check_sum(story: Story, found: dict, page: Any, on_the_map: float) -> None:
     hands.check(
         abs(found["prediction"] - on_the_map) <= 1e-3, f"explained {found['prediction']}, the map says {on_the_map}"
     )
-    axes = page.bridge.figure.axes[0]
+    answer.bridge.render_now()
+    axes = answer.bridge.figure.axes[0]
     bars = [patch.get_width() for patch in axes.patches]
     drawn = sum(bars[1:-1])
     hands.check(
         abs(drawn - (found["prediction"] - found["baseline_prediction"])) <= 0.01 * abs(found["prediction"]),
         f"the bars are {bars}",
     )
-    hands.check(page.words.text() and "NaN" not in page.words.text(), f"the words are: {page.words.text()}")
+    hands.check(answer.words.text() and "NaN" not in answer.words.text(), f"the words are: {answer.words.text()}")
     parts = ", ".join(f"{name} {value:+.4f}" for name, value in found["variables"].items())
     hands.say(
         f"why: {found['baseline_prediction']:.4f} {parts} = {found['prediction']:.4f} within {off:.1g} "
-        f"({100 * off / max(change, 1e-12):.2f} % of the change); {page.words.text()}"
+        f"({100 * off / max(change, 1e-12):.2f} % of the change); {answer.words.text()}"
     )
 
 

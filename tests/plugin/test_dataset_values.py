@@ -14,7 +14,7 @@ pytest.importorskip("qgis.core", reason="the plugin needs QGIS's own Python")
 
 from freshet.core.contracts import DataError
 from freshet.core.contracts.steps import MONTH
-from freshet.plugin.dataset_values import class_codes, series_at
+from freshet.plugin.dataset_values import class_codes, gauge_ids, gauge_places, inside_basin, series_at
 from freshet.plugin.datasets import read_summary
 from freshet.plugin.raster_probe import netcdf_uri, probe
 
@@ -25,6 +25,7 @@ import numpy as np
 from freshet.core.contracts.grid import Grid
 from freshet.core.contracts.steps import MONTH
 from freshet.core.data.store import SequencesWriter, VariableInfo, write_dataset
+from freshet.core.data.variable_info import Gauges
 
 folder = sys.argv[1]
 grid = Grid("EPSG:3035", 4_000_000.0, 3_000_000.0, 1000.0, 1000.0, 4, 3)
@@ -47,6 +48,11 @@ months = np.datetime64("2001-01", "M") + np.arange(5)
 write_dataset(folder + "/months.nc", name="Months", grid=grid, times=months, step_seconds=MONTH,
               dynamic={"rain": (rain, np.arange(60.0).reshape(5, 3, 4))}, static={"soil": (soil, np.ones((3, 4)))},
               mask=mask, provenance={})
+flow = VariableInfo("flow", "target", "discharge", "m3/s", "Discharge", gauges=True)
+places = Gauges.on(grid, ("upper", "unknown"), [4_002_500.0, np.nan], [2_998_500.0, np.nan])
+write_dataset(folder + "/gauged.nc", name="Gauged", grid=grid, times=months, step_seconds=MONTH,
+              dynamic={"flow": (flow, np.arange(10.0).reshape(5, 2))}, static={}, mask=mask, provenance={},
+              gauges=places)
 """
 
 
@@ -96,3 +102,21 @@ def test_months_are_dated_by_the_calendar(folder):
 def test_a_variable_in_a_group_is_dated_like_one_in_a_plain_file(folder):
     found = probe(netcdf_uri(str(folder / "floods.nc"), "/event_1/rain"))
     assert found.dates[1] == datetime(2001, 1, 31, 23, 5) and found.crs == "EPSG:3035" and found.units == "mm/d"
+
+
+def test_gauges_have_names_and_places(folder):
+    path = str(folder / "gauged.nc")
+    assert gauge_ids(path) == ("upper", "unknown")
+    (known, unknown) = gauge_places(path)
+    assert known == (4_002_500.0, 2_998_500.0) and all(value != value for value in unknown)
+    assert gauge_ids(str(folder / "months.nc")) == () == gauge_places(str(folder / "months.nc"))
+    with pytest.raises(DataError, match="cannot be read"):
+        gauge_places(str(folder / "no_such.nc"))
+
+
+def test_a_place_is_inside_the_basin_outside_it_or_off_the_grid(folder):
+    for path, sequence in ((str(folder / "months.nc"), ""), (str(folder / "floods.nc"), "event 2")):
+        assert inside_basin(path, 4_000_500, 2_998_500, sequence) is True
+        assert inside_basin(path, 4_000_500, 2_999_500, sequence) is False, "the first row is outside the mask"
+        assert inside_basin(path, 3_999_500, 2_998_500, sequence) is None
+    assert inside_basin(str(folder / "no_such.nc"), 4_000_500, 2_998_500) is None

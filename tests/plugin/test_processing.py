@@ -12,7 +12,15 @@ import pytest
 
 pytest.importorskip("qgis.core", reason="the plugin needs QGIS's own Python")
 
-from qgis.core import QgsApplication, QgsProcessingContext, QgsProcessingFeedback, QgsProject
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsPointXY,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProject,
+)
 
 from freshet.core.contracts import Artifact, Event, EventKind, RunFolder
 from freshet.core.contracts.dataset_job import TERRAIN_MAPS, TerrainConfig
@@ -21,7 +29,10 @@ from freshet.plugin.processing import base
 from freshet.plugin.processing.outputs import results_of
 from freshet.plugin.processing.provider import FreshetProvider
 
-IDS = {f"freshet:{name}" for name in "prepare terrain train finetune predict compare evaluate explain tune".split()}
+QUESTIONS = "explain importance probe whatif drivers shares".split()
+IDS = {
+    f"freshet:{name}" for name in [*"prepare terrain train finetune predict compare evaluate tune".split(), *QUESTIONS]
+}
 TRAIN = {"TARGET": "sm", "INPUTS": "rain", "STATIC": "dem", "WINDOW": 5}
 
 
@@ -201,7 +212,7 @@ def test_bad_values_of_the_other_algorithms_are_sentences(provider, context, wri
             "ends before it starts",
         ),
         ("explain", {"MODEL": model, "DATASET": data, "DATE": "1990-01-20"}, "place to explain is not clear"),
-        ("explain", {"MODEL": model, "DATASET": data, "DATE": "soon", "POINT": "1,2"}, "is not a date"),
+        ("explain", {"MODEL": model, "DATASET": data, "DATE": "soon", "POINT": "4001500,2998500"}, "is not a date"),
         ("finetune", {"MODEL": model, "DATASETS": []}, "No dataset is chosen"),
         ("compare", {"PREDICTED_MAPS": "/none.tif", "OBSERVED_MAPS": "/none.tif"}, "predicted raster cannot be opened"),
         ("tune", {"DATASETS": [data], **TRAIN}, "search space is empty"),
@@ -215,9 +226,13 @@ def test_bad_values_of_the_other_algorithms_are_sentences(provider, context, wri
 
 
 def test_point_is_brought_into_the_crs_of_the_dataset(provider, context, write_dataset_file, model):
-    values = {"MODEL": model, "DATASET": write_dataset_file(), "DATE": "1990-01-20", "POINT": "10,52 [EPSG:4326]"}
+    place = QgsCoordinateTransform(
+        QgsCoordinateReferenceSystem("EPSG:3035"), QgsCoordinateReferenceSystem("EPSG:4326"), context.project()
+    ).transform(QgsPointXY(4_002_300.0, 2_998_700.0))
+    point = f"{place.x():.9f},{place.y():.9f} [EPSG:4326]"
+    values = {"MODEL": model, "DATASET": write_dataset_file(), "DATE": "1990-01-20", "POINT": point}
     job = _job(provider, "explain", values, context)
-    assert (job.x, job.y) == (pytest.approx(4321000.0, abs=1.0), pytest.approx(3210000.0, abs=1.0))
+    assert (job.x, job.y) == (pytest.approx(4_002_300.0, abs=1.0), pytest.approx(2_998_700.0, abs=1.0))
 
 
 def test_prepare_takes_layers_table_and_json_together(provider, context, project, write_raster, tmp_path):

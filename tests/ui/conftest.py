@@ -53,13 +53,24 @@ class FakeRuns(QObject):
         self.resumed = []
         self.list = []
         self.faults = {}
+        self.stayed = []
+        self.warmed = []
 
-    def submit(self, verb, job, title=""):
+    def submit(self, verb, job, title="", stay=False):
         run = RunFolder.create(self.folder, verb, job, title)
+        if stay:
+            self.stayed.append(str(run.path))
         self.submitted.append((verb, job, title))
         self.list.insert(0, RunSummary(str(run.path), verb, title, RunState.WAITING, "2026-01-01T12:00:00"))
         self.changed.emit()
         return run
+
+    def warm(self, model, dataset, sequence=""):
+        self.warmed.append((model, dataset, sequence))
+        return True
+
+    def release_resident(self):
+        pass
 
     def cancel(self, run):
         self.cancelled.append(str(run))

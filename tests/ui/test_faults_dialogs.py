@@ -222,16 +222,14 @@ def test_the_dialog_to_predict_or_the_page_of_runs_says_what_is_wrong(dock, real
     assert bad_input.half_written(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["a truncated model to fine-tune", "an altered model to explain", "a model of gauges to explain"]
-)
+@pytest.mark.parametrize("name", ["a truncated model to fine-tune", "an altered model to explain"])
 def test_the_page_of_reasons_says_what_is_wrong_with_a_model(dock, real_runs, folder, tmp_path, wait, name):
     page = dock.pages["why"]
     dock.pages["data"].add_path(str(folder / "good.nc"))
-    page.model_file.set_path(bad_input.job_of(BY_NAME[name], folder)["model"])
-    page.x.set_value(bad_input.WEST + 1500)
-    page.y.set_value(bad_input.NORTH - 1500)
-    page.date.setText("2001-04-20")
+    panel = page.choose("Attribution")
+    page.subject.model_file.set_path(bad_input.job_of(BY_NAME[name], folder)["model"])
+    panel.place.set_point(bad_input.WEST + 1500, bad_input.NORTH - 1500)
+    panel.date.field.setText("2001-04-20")
     page.explain_button.click()
     if real_runs.runs():
         _ended(wait, real_runs)

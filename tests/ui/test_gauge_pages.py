@@ -497,19 +497,6 @@ def test_a_dataset_with_other_gauges_is_told_before_the_run(
     assert bool(runs.submitted) is not refused
 
 
-def test_why_refuses_a_model_of_gauges_before_the_run(dock, datasets, make_summary, runs, tmp_path):
-    datasets.add(make_summary())
-    page = dock.pages["why"]
-    page.model_file.set_path(card_file(tmp_path / "m.safetensors"))
-    assert "The model predicts 2 gauges, not maps" in page.model_notice.text()
-    page.date.setText("1993-07-04")
-    page.take_point(QgsPointXY(4_050_000.0, 2_900_000.0))
-    page.explain()
-    assert runs.submitted == [] and "2 gauges" in page.notice.text()
-    page.model_file.set_path(card_file(tmp_path / "n.safetensors", gauges=[]))
-    assert page.model_notice.isHidden()
-
-
 def test_the_list_of_families_can_be_walked_with_the_keys(qgis_app):
     from qgis.PyQt.QtTest import QTest
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 
 import numpy as np
@@ -11,17 +10,8 @@ import pytest
 
 pytest.importorskip("qgis.core", reason="needs QGIS's own Python")
 
-from qgis.core import (
-    QgsCoordinateReferenceSystem,
-    QgsFeature,
-    QgsGeometry,
-    QgsPointXY,
-    QgsProject,
-    QgsRectangle,
-    QgsVectorLayer,
-)
 
-from freshet.core.contracts import Event, EventKind, ExplainJob, RunError, RunFolder, RunState, TrainJob
+from freshet.core.contracts import Event, EventKind, RunError, RunFolder, RunState, TrainJob
 from freshet.core.contracts.models import resolve
 from freshet.core.contracts.training_job import ModelConfig, PeriodConfig, SplitConfig, TrainingConfig
 from freshet.plugin.datasets import VariableSummary
@@ -334,92 +324,6 @@ def test_the_score_stands_beside_persistence_and_climatology(dock, runs):
     assert "NSE 0.961 (persistence 0.86, climatology 0.59)" in dock.pages["runs"].state.text()
 
 
-def test_why_builds_the_job_of_a_picked_cell_in_the_datasets_crs(dock, datasets, make_summary, runs):
-    datasets.add(make_summary())
-    page = dock.pages["why"]
-    QgsProject.instance().setCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
-    page.model_file.set_path("/m.safetensors")
-    page.date.setText("1993-07-04")
-    page.take_point(QgsPointXY(6.5, 49.5))
-    page.explain_button.click()
-    verb, job, _ = runs.submitted[0]
-    assert verb == "explain" and isinstance(job, ExplainJob)
-    assert 4.0e6 < job.x < 4.2e6 and 2.8e6 < job.y < 3.1e6
-    assert job.polygon == "" and job.baseline == "mean"
-
-
-def test_a_cell_outside_the_dataset_is_refused_with_its_extent(dock, datasets, make_summary, runs):
-    datasets.add(make_summary())
-    page = dock.pages["why"]
-    page.model_file.set_path("/m.safetensors")
-    page.date.setText("1993-07-04")
-    page.x.setText("0")
-    page.y.setText("0")
-    page.explain()
-    assert "outside the grid" in page.notice.text() and runs.submitted == []
-
-
-def test_why_takes_a_polygon_and_says_what_is_missing(dock, datasets, make_summary, runs):
-    datasets.add(make_summary())
-    QgsProject.instance().setCrs(QgsCoordinateReferenceSystem("EPSG:3035"))
-    page = dock.pages["why"]
-    page.model_file.set_path("/m.safetensors")
-    page.explain()
-    assert "No date" in page.notice.text()
-    page.date.setText("1993-07-04")
-    page.area.setChecked(True)
-    page.explain()
-    assert "place to explain is not clear" in page.notice.text() and runs.submitted == []
-    page.take_polygon(QgsGeometry.fromWkt("POLYGON((0 0, 1 0, 1 1, 0 0))"))
-    assert page.job().polygon.upper().startswith("POLYGON") and page.job().x is None
-
-
-def test_why_takes_the_selected_features_of_a_polygon_layer_in_its_own_crs(dock, datasets, make_summary):
-    datasets.add(make_summary())
-    page = dock.pages["why"]
-    page.take_selection()
-    assert "No polygon is selected" in page.notice.text()
-    layer = QgsVectorLayer("Polygon?crs=EPSG:4326", "Sub-basins", "memory")
-    for west in (6.0, 6.5, 9.0):
-        feature = QgsFeature()
-        feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(west, 49.0, west + 0.5, 49.5)))
-        layer.dataProvider().addFeature(feature)
-    QgsProject.instance().addMapLayer(layer)
-    layer.selectByIds([1, 2])
-    page.take_selection()
-    assert page.area.isChecked() and page.notice.isHidden()
-    found = QgsGeometry.fromWkt(page._polygon)
-    box = found.boundingBox()
-    assert 4.0e6 < box.xMinimum() < box.xMaximum() < 4.2e6 and 2.8e6 < box.yMinimum() < 3.0e6
-    assert found.area() == pytest.approx(72.8e3 * 55.6e3, rel=0.02)  # one degree by half a degree at 49.25 N
-
-
-def test_an_explanation_is_shown_as_a_bridge_that_adds_up(dock, datasets, make_summary, runs):
-    datasets.add(make_summary())
-    job = ExplainJob(model="/m.safetensors", dataset="/d.nc", date="1993-07-04", x=1.0, y=2.0)
-    run = runs.submit("explain", job, "Why")
-    run.results.mkdir()
-    found = {
-        "variables": {"rain": 0.12, "pet": -0.06},
-        "by_step_back": {"rain": [0.1, 0.02], "pet": [-0.05, -0.01]},
-        "baseline_prediction": 0.5,
-        "prediction": 0.56,
-        "residual": 0.0,
-        "residual_share": 0.0,
-        "units": "-",
-        "date": "1993-07-04",
-    }
-    (run.results / "attribution.json").write_text(json.dumps(found))
-    runs.list[0] = dataclasses.replace(runs.list[0], state=RunState.DONE)
-    runs.changed.emit()
-    page = dock.pages["why"]
-    assert "Strongest: rain, +0.12" in page.words.text()
-    page.bridge.render_now()
-    bars = [patch for patch in page.bridge.figure.axes[0].patches if patch.get_width()]
-    ends = [bar.get_x() + bar.get_width() for bar in bars]
-    assert ends == pytest.approx([0.5, 0.62, 0.56, 0.56])
-
-
 def test_the_chosen_dataset_is_one_for_strip_and_pages(dock, datasets, make_summary, choice):
     datasets.add(make_summary())
     datasets.add(make_summary("/data/rhine.nc", "Rhine"))
@@ -435,6 +339,7 @@ def test_dates_without_a_time_are_shown_without_one():
 
 
 def test_charts_ask_for_no_more_height_than_a_dock_has(dock):
-    for chart in (dock.pages["runs"].chart, dock.pages["why"].bridge, dock.pages["why"].steps):
+    answer = dock.pages["why"].choose("Attribution").answer()
+    for chart in (dock.pages["runs"].chart, answer.bridge, answer.steps, answer.deletion):
         chart._make_canvas()
         assert chart.sizeHint().height() <= 240

@@ -98,11 +98,13 @@ def test_periods_of_months_begin_and_end_on_months():
 def test_one_sequence_is_chosen_to_explain(dock, datasets, floods):
     datasets.add(floods)
     page = dock.pages["why"]
-    names = [page.dataset.itemText(i) for i in range(page.dataset.count())]
+    shown = page.subject.dataset
+    names = [shown.itemText(i) for i in range(shown.count())]
     assert names == ["Floods / may", "Floods / june", "Floods / test_1"]
-    page.dataset.setCurrentIndex(1)
+    shown.setCurrentIndex(1)
     page.refresh()
-    assert page.dataset.currentText() == "Floods / june", "a refresh keeps the choice"
+    assert shown.currentText() == "Floods / june", "a refresh keeps the choice"
+    assert page.context.common()["sequence"] == "june"
 
 
 def test_one_sequence_is_chosen_to_predict(qgis_app, datasets, floods, runs, choice):

@@ -1,36 +1,45 @@
-"""Page Why: what drove a prediction at a place and a date."""
+"""Page Why: questions to a model, one at a time, about what drove its predictions."""
 
 from __future__ import annotations
 
-import math
 from typing import Any, Optional
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY, QgsProject
-from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QRadioButton, QWidget
+from qgis.core import QgsProject
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 
-from ...core.contracts import ConfigError, ExplainJob, FreshetError, Grid, RunFolder, RunState
-from ...core.contracts.config import Rule
-from ...core.contracts.explain_checks import check_explainable
-from ...plugin.datasets import Datasets, DatasetSummary
+from ...core.contracts import Event, EventKind, FreshetError, RunFolder, RunState
+from ...plugin.datasets import Datasets
 from ...plugin.layers import add_run_results
 from ...plugin.runs import Runs
-from ..attribution import answer_words, named, read_attribution, readable_card, step_word
-from ..charts import BridgeChart, BridgeData, StepsChart, StepsData
 from ..choice import Choice
-from ..forms import Form, config_fields
-from ..maptools import PointTool, PolygonTool, ToolSwitch
-from ..numbers import NumberEdit
-from ..polygons import polygon_in, selected_layer, selected_polygon
-from ..series import crs_from, point_in
-from ..text import date_words, tr
-from ..widgets import DateField, Notice, PathField, button, heading, narrow, refill, row
+from ..text import tr
+from ..why.attribution_panel import AttributionPanel
+from ..why.context import WhyContext
+from ..why.drivers_panel import DriversPanel
+from ..why.importance_panel import ImportancePanel
+from ..why.panel import Panel
+from ..why.probe_panel import ProbePanel
+from ..why.shares_panel import SharesPanel
+from ..why.storm_panel import StormPanel
+from ..why.subject import Subject
+from ..why.what_if_panel import WhatIfPanel
+from ..widgets import Notice, button, heading, narrow, refill, row
 from .page import Page
 
-METHOD_FIELDS = ("method", "baseline", "steps", "device")
+PANELS: tuple[type[Panel], ...] = (
+    AttributionPanel,
+    DriversPanel,
+    ImportancePanel,
+    SharesPanel,
+    ProbePanel,
+    WhatIfPanel,
+    StormPanel,
+)
 
 
 class WhyPage(Page):
-    """Builds an :class:`ExplainJob` from a model, a place and a date, and shows what came of it."""
+    """The chosen question's panel below what all share; submits its job and shows what came of it."""
 
     name = "why"
 
@@ -44,353 +53,274 @@ class WhyPage(Page):
         parent: Optional[QWidget] = None,
     ) -> None:
         super().__init__(parent)
-        self._datasets, self._runs, self._choice, self._iface, self._temporal = datasets, runs, choice, iface, temporal
-        self._polygon = ""
-        self._tools: dict[str, Any] = {}
+        self.context = WhyContext(datasets, runs, choice, iface, temporal, self)
+        self.panels: dict[str, Panel] = {}
+        self._waiting: dict[str, Panel] = {}  # path of a run that was asked for here, and who asked
+        self._given_up: set[str] = set()
+        self._shown: dict[str, str] = {}  # name of a panel and the path of the answer that it shows
         self._build_question()
         self._build_answer()
         self._connect()
+        self.choose(PANELS[0].name)
         self.refresh()
 
-    # -- what the page gives
+    # -- what the page does
 
-    def job(self) -> ExplainJob:
-        """The explanation as asked for; raises :class:`FreshetError` with the sentence to show."""
-        summary: Optional[DatasetSummary] = self.dataset.currentData()
-        cell = self.cell.isChecked()
-        if cell and summary is not None and self.x.text().strip() and self.y.text().strip():
-            Grid(**summary.grid).cell_at(self.x.value(), self.y.value())
-        card = readable_card(self.model_path())
-        if card is not None:
-            check_explainable(card)
-        if not self.date.iso():
-            raise ConfigError(tr("No date is chosen"), remedy=tr("Type the date of the prediction to explain"))
-        return ExplainJob(
-            model=self.model_path(),
-            dataset=summary.path if summary else "",
-            date=self.date.iso(),
-            x=self.x.value() if cell else None,
-            y=self.y.value() if cell else None,
-            polygon="" if cell else self._polygon,
-            title="",
-            sequence=summary.sequence if summary else "",
-            **self.method.values(),
-        )
+    def choose(self, name: str) -> Panel:
+        """Bring a question to the front by the name of its panel; it is made when it is first wanted."""
+        index = self.question.findData(name)
+        if index >= 0 and index != self.question.currentIndex():
+            self.question.setCurrentIndex(index)
+        return self.panel
 
-    def model_path(self) -> str:
-        """The chosen model file, from a run or from the field."""
-        return self.model.currentData() or self.model_file.path()
+    @property
+    def panel(self) -> Panel:
+        """The panel of the chosen question."""
+        return self._made(self.question.currentData())
 
-    def explain(self) -> None:
-        """Submit the explanation; its result appears below once it is there."""
+    def ask(self) -> Optional[RunFolder]:
+        """Submit the question as put; its answer appears below once it is there. None where it cannot be asked."""
+        panel = self.panel
         try:
-            job = self.job()
-            place = tr("cell") if job.polygon == "" else tr("polygon")
-            run = self._runs.submit("explain", job, tr("Why, {place}, {date}").format(place=place, date=job.date[:10]))
+            refused = panel.refusal()
+            if refused is not None:
+                raise refused
+            job = panel.job()
+            run = self.context.runs.submit(panel.verb, job, panel.run_title(job), stay=panel.stays)
         except FreshetError as error:
             self.notice.fail(error)
-            return
-        self._waiting = str(run.path)
-        self.notice.say(tr("Explaining ... the page Runs shows how far it is."))
+            return None
+        self._waiting[str(run.path)] = panel
+        panel.on_submitted(run, job)
+        self.notice.say(tr("Working ... the page Runs shows how far it is."))
+        self._show_buttons()
+        return run
+
+    def ask_instead(self) -> None:
+        """Give up what this panel asked and has not been answered, and ask anew."""
+        self._give_up(self.panel)
+        self.ask()
+
+    def stop(self) -> None:
+        """Cancel what this panel asked."""
+        for path in [path for path, panel in self._waiting.items() if panel is self.panel]:
+            self.context.runs.cancel(path)
 
     def refresh(self) -> None:
         """Follow runs and datasets."""
-        runs = self._runs.runs()
-        refill(
-            self.model,
-            [(i.title, str(RunFolder(i.path).model_file)) for i in runs if _has_model(i)]
-            + [(tr("A model file ..."), "")],
-        )
-        if not self.model.currentData() and not self.model_file.path():
-            self.model.setCurrentIndex(0)  # the newest trained run, unless a file was named
-        refill(self.dataset, [(item.name, item) for item in self._datasets.each()], self._choice.dataset)
-        done = [(i.title, i.path) for i in runs if i.verb == "explain" and i.state is RunState.DONE]
-        refill(self.result, done, self._choice.run)
-        for widget in (self._result_heading, self.result, self.maps_button):
-            widget.setVisible(bool(done))
-        known = self.dataset.count() > 0
+        self.subject.refresh()
+        known = self.subject.dataset.count() > 0
         self.empty.say(
             "" if known else tr("Nothing to explain yet: train a model first, or add a dataset on the page Data.")
         )
-        self._form_place.setVisible(known)
-        self.explain_button.setVisible(known)
-        self._follow_model()
-        self._show_result()
+        for widget in (self._question_part, self._panel_part, self._ask_part):
+            widget.setVisible(known)
+        self._list_results()
+        self._follow_context()
 
     def release(self) -> None:
         """Give the map back, take marks away."""
-        self._runs.changed.disconnect(self.refresh)
-        self._runs.ended.disconnect(self._on_ended)
-        self._datasets.changed.disconnect(self.refresh)
-        self.pick_button.setChecked(False)
-        for tool in self._tools.values():
-            tool.clear()
-            tool.deleteLater()
+        self.context.runs.changed.disconnect(self.refresh)
+        self.context.runs.events.disconnect(self._on_events)
+        self.context.runs.ended.disconnect(self._on_ended)
+        self.context.datasets.changed.disconnect(self.refresh)
+        for panel in self.panels.values():
+            panel.release()
 
     # -- building
 
     def _build_question(self) -> None:
-        self._form_place = QWidget()
-        form = QFormLayout(self._form_place)
-        form.setContentsMargins(0, 0, 0, 0)
+        self.question = narrow(QComboBox())
+        self.question.setObjectName("freshetWhyQuestion")
+        self.question.setToolTip(tr("What to ask the model."))
+        for panel in PANELS:
+            self.question.addItem(panel.title(), panel.name)
+        self.subject = Subject(self.context)
+        self._question_part = QWidget()
+        column = QVBoxLayout(self._question_part)
+        column.setContentsMargins(0, 0, 0, 0)
+        form = QFormLayout()
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.model, self.dataset = narrow(QComboBox()), narrow(QComboBox())
-        self.model.setObjectName("freshetWhyModel")
-        self.model.setToolTip(tr("The trained run whose model is explained, or a model file."))
-        self.dataset.setObjectName("freshetWhyDataset")
-        self.dataset.setToolTip(tr("Dataset with the variables that the model needs."))
-        self.model_file = PathField(
-            "freshetWhyModelFile", tr("Saved model"), "open", tr("Freshet models (*.safetensors)")
-        )
-        self.model_notice = Notice("freshetWhyModelNotice")
-        self.cell, self.area = QRadioButton(tr("cell")), QRadioButton(tr("polygon"))
-        self.cell.setObjectName("freshetWhyCell")
-        self.area.setObjectName("freshetWhyPolygon")
-        self.cell.setChecked(True)
-        self.pick_button = QPushButton(tr("Pick on the map"))
-        self.pick_button.setObjectName("freshetWhyPick")
-        self.pick_button.setCheckable(True)
-        self.pick_button.setEnabled(self._iface is not None)
-        self.pick_button.setToolTip(tr("Click a cell; for a polygon set corners and end with a right click."))
-        self.selection_button = button(
-            tr("From selection"),
-            "freshetWhySelection",
-            self.take_selection,
-            tr("Take the selected features of a polygon layer as the polygon."),
-        )
-        self.x = NumberEdit(Rule("x", "Easting or longitude of the cell, in the dataset's CRS."))
-        self.y = NumberEdit(Rule("y", "Northing or latitude of the cell, in the dataset's CRS."))
-        for name, edit in (("X", self.x), ("Y", self.y)):
-            edit.setObjectName(f"freshetWhy{name}")
-            edit.setMinimumWidth(50)
-            edit.setStyleSheet("")
-        self.place = QLabel()
-        self.place.setObjectName("freshetWhyPlace")
-        self.place.setWordWrap(True)
-        self.date = DateField("freshetWhyDate", tr("Date of the prediction to explain"))
-        self.method = Form(config_fields(ExplainJob, METHOD_FIELDS), "freshetWhyMethod")
-        form.addRow(tr("Model"), self.model)
-        form.addRow("", self.model_file)
-        form.addRow(self.model_notice)
-        form.addRow(tr("Dataset"), self.dataset)
-        form.addRow(tr("Place"), row(self.cell, self.area))
-        form.addRow("", row(self.pick_button, self.selection_button))
-        form.addRow(tr("x, y"), row(self.x, self.y, stretch=False))
-        form.addRow("", self.place)
-        form.addRow(tr("Date"), self.date)
-        form.addRow(self.method)
-        self.body.addWidget(self._form_place)
+        form.addRow(tr("Question"), self.question)
+        column.addLayout(form)
+        column.addWidget(self.subject)
+        self._panel_part = QWidget()
+        # Not a stack: that would be as high as its highest panel, and leave a gap below the others.
+        self._panel_column = QVBoxLayout(self._panel_part)
+        self._panel_column.setContentsMargins(0, 0, 0, 0)
+        self._ask_part = QWidget()
+        self.explain_button = button(tr("Ask"), "freshetWhyExplain", self.ask)
+        self.stop_button = button(tr("Cancel"), "freshetWhyCancel", self.stop, tr("Stop the work on this question."))
+        self._ask_part.setLayout(row(self.explain_button, self.stop_button))
         self.notice = Notice("freshetWhyNotice")
-        self.body.addWidget(self.notice)
-        self.explain_button = button(
-            tr("Explain"),
-            "freshetWhyExplain",
-            self.explain,
-            tr("Find which variable, where and how many steps back drove it."),
-        )
-        self.body.addLayout(row(self.explain_button))
+        for part in (self._question_part, self._panel_part, self.notice, self._ask_part):
+            self.body.addWidget(part)
 
     def _build_answer(self) -> None:
-        self._waiting = ""
         self._result_heading = heading(tr("Result"), "freshetWhyResultHeading")
         self.result = narrow(QComboBox())
         self.result.setObjectName("freshetWhyResult")
-        self.result.setToolTip(tr("Explanations that were made so far."))
+        self.result.setToolTip(tr("Answers to this question so far, the newest first."))
         self.maps_button = button(
-            tr("Show heatmaps"),
-            "freshetWhyMaps",
-            self._add_maps,
-            tr("One layer per variable, one frame per step back."),
+            tr("Show layers"), "freshetWhyMaps", self.add_layers, tr("Add what the answer holds for the map.")
         )
-        self.words = QLabel()
-        self.words.setObjectName("freshetWhyWords")
-        self.words.setWordWrap(True)
-        self.bridge = BridgeChart("freshetWhyBridge", 230)
-        self.steps = StepsChart("freshetWhySteps", 190)
         self.body.addWidget(self._result_heading)
         self.body.addLayout(row(self.result, self.maps_button, stretch=False))
-        for widget in (self.words, self.bridge, self.steps):
-            widget.setVisible(False)
-            self.body.addWidget(widget)
+        self._answer_part = QWidget()
+        self._answer_column = QVBoxLayout(self._answer_part)
+        self._answer_column.setContentsMargins(0, 0, 0, 0)
+        self.body.addWidget(self._answer_part)
         self.close_column()
 
     def _connect(self) -> None:
-        self._runs.changed.connect(self.refresh)
-        self._runs.ended.connect(self._on_ended)
-        self._datasets.changed.connect(self.refresh)
-        self._choice.datasetChanged.connect(self._follow_dataset)
-        self.model.currentIndexChanged.connect(self._follow_model)
-        self.model_file.changed.connect(self._follow_model)
+        context = self.context
+        context.runs.changed.connect(self.refresh)
+        context.runs.events.connect(self._on_events)
+        context.runs.ended.connect(self._on_ended)
+        context.datasets.changed.connect(self.refresh)
+        context.choice.datasetChanged.connect(self.subject.follow_dataset)
+        context.changed.connect(self._follow_context)
+        self.question.currentIndexChanged.connect(self._show_panel)
         self.result.currentIndexChanged.connect(self._show_result)
-        self.cell.toggled.connect(self._follow_place)
-        self.pick_button.toggled.connect(self._toggle_pick)
-        if self._iface is not None:
-            canvas = self._iface.mapCanvas()
-            self._switch = ToolSwitch(canvas)
-            self._tools = {"cell": PointTool(canvas), "area": PolygonTool(canvas)}
-            self._tools["cell"].picked.connect(self.take_point)
-            self._tools["area"].drawn.connect(self.take_polygon)
-            for tool in self._tools.values():
-                tool.deactivated.connect(self._on_tool_left)
-        self._follow_place()
+        self._show_panel()
 
-    # -- place
+    def _made(self, name: str) -> Panel:
+        if name not in self.panels:
+            kind = next(panel for panel in PANELS if panel.name == name)
+            panel = self.panels[name] = kind(self.context)
+            self._panel_column.addWidget(panel)
+            self._answer_column.addWidget(panel.answer())
+            panel.wanted.connect(self.ask_instead)
+            panel.said.connect(self.notice.say)
+            panel.changed.connect(self._on_changed)
+            panel.questionWanted.connect(self.choose)
+            self._order_keys(panel)
+        return self.panels[name]
 
-    def take_point(self, point: QgsPointXY) -> None:
-        """Take a point of the map (in its CRS) as the cell to explain."""
-        inside = self._to_dataset(point)
-        if inside is None:
-            self.notice.say(
-                tr("The point cannot be brought into the CRS of the dataset: check the CRS of the map."), "error"
-            )
-            return
-        decimals = self._decimals()
-        self.x.set_value(round(inside.x(), decimals))
-        self.y.set_value(round(inside.y(), decimals))
-        self.notice.clear_text()
-        self.pick_button.setChecked(False)
-
-    def take_polygon(self, polygon: QgsGeometry, crs: Optional[QgsCoordinateReferenceSystem] = None) -> None:
-        """Take a polygon (in ``crs``, else that of the map); the mean over its cells is explained."""
-        moved = polygon_in(polygon, crs or self._map_crs(), self._dataset_crs(), QgsProject.instance())
-        if moved is None:
-            self.notice.say(
-                tr("The polygon cannot be brought into the CRS of the dataset: check the CRS of the map."), "error"
-            )
-            return
-        self._polygon = moved.asWkt(8)
-        self.notice.clear_text()
-        self.pick_button.setChecked(False)
-        self._follow_place()
-
-    def take_selection(self) -> None:
-        """Take the selected features of a polygon layer as the polygon."""
-        layer = selected_layer(QgsProject.instance(), self._iface.activeLayer() if self._iface else None)
-        polygon = selected_polygon(layer) if layer is not None else QgsGeometry()
-        if polygon.isEmpty():
-            self.notice.say(tr("No polygon is selected: select a feature of a polygon layer first."), "warning")
-            return
-        self.area.setChecked(True)
-        self.take_polygon(polygon, layer.crs())
-
-    def _decimals(self) -> int:
-        """Decimals that tell a hundredth of a cell apart; more would only be hard to read."""
-        summary: Optional[DatasetSummary] = self.dataset.currentData()
-        return max(0, 2 - math.floor(math.log10(summary.grid["cell_x"]))) if summary else 7
-
-    def _map_crs(self) -> QgsCoordinateReferenceSystem:
-        return self._iface.mapCanvas().mapSettings().destinationCrs() if self._iface else QgsProject.instance().crs()
-
-    def _dataset_crs(self) -> QgsCoordinateReferenceSystem:
-        summary: Optional[DatasetSummary] = self.dataset.currentData()
-        return crs_from(str(summary.grid.get("crs", ""))) if summary else self._map_crs()
-
-    def _to_dataset(self, point: QgsPointXY) -> Optional[QgsPointXY]:
-        return point_in(point, self._map_crs(), self._dataset_crs(), QgsProject.instance())
-
-    def _follow_place(self, *_: Any) -> None:
-        cell = self.cell.isChecked()
-        self.x.setEnabled(cell)
-        self.y.setEnabled(cell)
-        corners = self._polygon.count(",")
-        drawn = (
-            tr("Polygon of {corners} corners").format(corners=corners)
-            if self._polygon
-            else tr("No polygon yet: draw one, or take a selection")
-        )
-        self.selection_button.setVisible(not cell)
-        self.place.setText("" if cell else drawn)
-        self.place.setVisible(not cell)
-        if self.pick_button.isChecked():
-            self._toggle_pick(True)
-
-    def _toggle_pick(self, on: bool) -> None:
-        if self._iface is None:
-            return
-        name = "cell" if self.cell.isChecked() else "area"
-        if on:
-            self._switch.use(self._tools[name])
-        else:
-            for tool in self._tools.values():
-                self._switch.leave(tool)
-
-    def _on_tool_left(self) -> None:
-        canvas_tool = self._iface.mapCanvas().mapTool()
-        if canvas_tool not in self._tools.values():
-            self.pick_button.setChecked(False)
+    def _order_keys(self, panel: Panel) -> None:
+        """The key Tab goes from top to bottom, also through a panel that was made last."""
+        parts = (self._question_part, panel, self._ask_part, self.result, self.maps_button, panel.answer())
+        each = [widget for part in parts for widget in (part, *part.findChildren(QWidget))]
+        window = self.window()  # the list that a combo box opens is a window of its own
+        stops = [item for item in each if item.focusPolicy() & Qt.FocusPolicy.TabFocus and item.window() is window]
+        for before, after in zip(stops, stops[1:]):
+            QWidget.setTabOrder(before, after)
 
     # -- following
 
-    def _follow_dataset(self, path: str) -> None:
-        for i in range(self.dataset.count()):
-            if self.dataset.itemData(i).path == path:
-                self.dataset.setCurrentIndex(i)
+    def _show_panel(self, *_: Any) -> None:
+        chosen = self.panel
+        for panel in self.panels.values():
+            if panel is not chosen:
+                panel.leave()
+            panel.setVisible(panel is chosen)
+            panel.answer().setVisible(panel is chosen)
+        self.explain_button.setText(chosen.button_text())
+        self.explain_button.setToolTip(chosen.button_tip())
+        self.maps_button.setText(chosen.layers_text)
+        self.notice.clear_text()
+        self._follow_context()
+        self._list_results()
+        self._show_buttons()
 
-    def _follow_model(self, *_: Any) -> None:
-        self.model_file.setVisible(not self.model.currentData())
-        self.model_notice.clear_text()
-        card = readable_card(self.model_path())
-        if card is None:
+    def _follow_context(self) -> None:
+        self.panel.follow()
+        self._follow_panel()
+
+    def _on_changed(self) -> None:
+        if self.panel not in self._waiting.values():
+            self.notice.clear_text()  # it spoke of the question before
+        self._follow_panel()
+
+    def _follow_panel(self) -> None:
+        refused = self.panel.refusal() if self.context.asked().card is not None else None
+        self.subject.notice.say("" if refused is None else str(refused), "error")
+        self.explain_button.setText(self.panel.button_text())  # a question may be asked in two steps
+
+    def _show_buttons(self) -> None:
+        self.stop_button.setVisible(self.panel in self._waiting.values())
+
+    def _on_events(self, path: str, batch: list[Event]) -> None:
+        panel = self._waiting.get(path)
+        if panel is None or path in self._given_up:
             return
-        try:
-            check_explainable(card)
-        except FreshetError as error:
-            self.model_notice.fail(error)
-            return
-        if self.date.text().strip():
-            return
-        test = card.periods.get("test") or ()
-        first = test.get("start", "") if isinstance(test, dict) else next(iter(test), "")
-        self.date.setText(date_words(str(first)))
+        if panel is self.panel:
+            self._tell_progress(batch)
+        panel.on_events(RunFolder(path), batch)
+
+    def _tell_progress(self, batch: list[Event]) -> None:
+        """The cost stands in front as soon as it is known, then how far the work is."""
+        for event in batch:
+            text = str(event.values.get("text", ""))
+            if event.kind is EventKind.MESSAGE and "cost" in event.values:
+                self.notice.say(text)
+            elif event.kind is EventKind.PROGRESS and text:
+                share = float(event.values.get("fraction") or 0.0)
+                self.notice.say(tr("{share:.0f} %: {text}").format(share=100 * share, text=text))
 
     def _on_ended(self, path: str, state: RunState) -> None:
-        if path != self._waiting:
+        panel = self._waiting.pop(path, None)
+        if panel is None:
             return
-        self._waiting = ""
+        panel.on_ended(RunFolder(path), state)
+        self._show_buttons()
+        if path in self._given_up:
+            self._given_up.discard(path)
+            return
+        if panel is not self.panel:
+            return  # its list of results has it when it comes to the front
         if state is RunState.DONE:
-            self.notice.clear_text()
-            self.refresh()
-            self.result.setCurrentIndex(max(0, self.result.findData(path)))
-            self._show_result()
-        elif state is RunState.CANCELLED:
-            self.notice.say(tr("The explanation was cancelled."))
-        else:
-            error = self._runs.error(path)
-            self.notice.say(str(error) if error else tr("The explanation failed: see the page Runs."), "error")
-
-    # -- answer
-
-    def _show_result(self, *_: Any) -> None:
-        path = self.result.currentData()
-        found = read_attribution(RunFolder(path)) if path else None
-        for widget in (self.words, self.bridge, self.steps):
-            widget.setVisible(found is not None)
-        if found is None:
+            self._show_answer(path)
             return
-        self.words.setText(answer_words(found))
-        units = str(found.get("units", ""))
-        self.bridge.show_data(
-            BridgeData(
-                found["baseline_prediction"],
-                found["prediction"],
-                named(found, found["variables"]),
-                units,
-                f"{found.get('target_label') or tr('prediction')} ({units or '-'})",
-                found.get("residual", 0.0),
-            )
-        )
-        by_step = named(found, found.get("by_step_back", {}))
-        self.steps.show_data(StepsData(by_step, found.get("steps_back") or [], units, step_word(found)))
+        if state is RunState.CANCELLED:
+            self.notice.say(tr("The question was cancelled."))
+        else:
+            error = self.context.runs.error(path)
+            self.notice.say(str(error) if error else tr("No answer came: see the page Runs."), "error")
+        self._shown.pop(panel.name, None)  # a draft may stand where an answer was
+        self._show_result()
 
-    def _add_maps(self) -> None:
+    def _show_answer(self, path: str) -> None:
+        run, panel = RunFolder(path), self.panel
+        self.notice.clear_text()
+        self._list_results()
+        if not panel.answered(run):
+            return
+        self._shown.pop(panel.name, None)
+        self.result.setCurrentIndex(max(0, self.result.findData(path)))
+        self._show_result()
+        if panel.layers_at_once(run):
+            self.add_layers()
+
+    def _give_up(self, panel: Panel) -> None:
+        for path in [path for path, other in self._waiting.items() if other is panel]:
+            self._given_up.add(path)
+            self.context.runs.cancel(path)
+
+    # -- answers
+
+    def add_layers(self) -> None:
+        """Put the layers of the chosen answer onto the map."""
+        run, context = RunFolder(self.result.currentData()), self.context
         try:
-            add_run_results(RunFolder(self.result.currentData()), QgsProject.instance(), self._iface, self._temporal)
+            add_run_results(run, QgsProject.instance(), context.iface, context.temporal)
         except FreshetError as error:
             self.notice.fail(error)
 
+    def _list_results(self) -> None:
+        panel = self.panel
+        runs = [item for item in self.context.runs.runs() if item.verb == panel.verb and item.state is RunState.DONE]
+        done = [(item.title, item.path) for item in runs if panel.answered(RunFolder(item.path))]
+        refill(self.result, done, self.context.choice.run)
+        for widget in (self._result_heading, self.result):
+            widget.setVisible(bool(done))
+        self.maps_button.setVisible(bool(done and panel.layers_text))
+        self._show_result()
 
-def _has_model(item: Any) -> bool:
-    return (
-        item.verb in ("train", "finetune") and item.state is RunState.DONE and RunFolder(item.path).model_file.is_file()
-    )
+    def _show_result(self, *_: Any) -> None:
+        panel, path = self.panel, self.result.currentData() or ""
+        if panel.name in self._shown and self._shown[panel.name] == path:
+            return
+        self._shown[panel.name] = path
+        panel.show_result(RunFolder(path) if path else None)

@@ -27,7 +27,8 @@ Array = Union[Tensor, np.ndarray]
 class Problem:
     """One number to explain. ``inputs`` and ``baselines`` are the parts of :class:`Explained`, with a leading 1;
     missing cells are the same in both, so they contribute 0. ``owners`` gives for each part the number of the variable
-    that each of its channels belongs to. ``background(n)`` are the parts of the n-th of many training windows.
+    that each of its channels belongs to. ``background(n)`` are the parts of the n-th of many training windows;
+    ``seconds`` is what a pass took, None where none was timed.
     """
 
     function: Explained
@@ -38,6 +39,7 @@ class Problem:
     baseline_prediction: float
     at_once: int = 1
     background: Optional[Callable[[int], Parts]] = None
+    seconds: Optional[float] = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ class Problem:
         """The explained number of N points, float64 (N,), without gradients, ``at_once`` at a time."""
         with torch.no_grad():
             pieces = [
-                self.function(*(part[start : start + self.at_once] for part in parts))
+                self.function.near(*(part[start : start + self.at_once] for part in parts))
                 for start in range(0, len(parts[0]), self.at_once)
             ]
         return torch.cat(pieces)

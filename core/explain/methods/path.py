@@ -57,11 +57,13 @@ def integrate(problem: Problem, settings: Settings) -> Work:
 
 @dataclass(frozen=True)
 class _Piece:
-    """From ``first`` to ``last`` of the path; ``parts`` are its mean gradients times its length."""
+    """From ``first`` to ``last`` of the path; ``explained`` is what its gradients make of it, ``parts`` are its mean
+    gradients times its length.
+    """
 
     first: float
     last: float
-    residual: float
+    explained: float
     parts: Optional[list[np.ndarray]]
 
 
@@ -72,7 +74,7 @@ class _Path:
         from captum.attr import IntegratedGradients
 
         self._problem = problem
-        self._engine = IntegratedGradients(problem.function, multiply_by_inputs=False)
+        self._engine = IntegratedGradients(problem.function.near, multiply_by_inputs=False)
         self._slopes = [np.zeros(tuple(part.shape[1:])) for part in problem.inputs]
         self._moves = [part[0].detach().cpu().double().numpy() for part in problem.differences]
         self._values = {0.0: problem.baseline_prediction, 1.0: problem.prediction}
@@ -84,18 +86,17 @@ class _Path:
         """Integrate a piece and add it."""
         parts = self._integrated(first, last)
         explained = sum(float((part * move).sum(dtype=np.float64)) for part, move in zip(parts, self._moves))
-        residual = self._value(last) - self._value(first) - explained
         size = sum(part.nbytes for part in parts)
         keep = self._bytes + size <= _KEPT_BYTES
         self._bytes += size if keep else 0
-        self._pieces.append(_Piece(first, last, residual, parts if keep else None))
+        self._pieces.append(_Piece(first, last, explained, parts if keep else None))
         for total, part in zip(self._slopes, parts):
             total += part
 
     def halve(self) -> None:
         """Replace the piece with the largest residual, of equal ones the longest, by its halves."""
-        scale = abs(self._problem.prediction - self._problem.baseline_prediction)
-        worst = max(self._pieces, key=lambda p: max(abs(p.residual), _NOISE * scale) * (1 + 1e-3 * (p.last - p.first)))
+        least = _NOISE * abs(self._problem.prediction - self._problem.baseline_prediction)
+        worst = max(self._pieces, key=lambda p: max(abs(self._residual(p)), least) * (1 + 1e-3 * (p.last - p.first)))
         self._pieces.remove(worst)
         parts = worst.parts
         if parts is None:
@@ -141,6 +142,10 @@ class _Path:
     def _point(self, share: float) -> Parts:
         problem = self._problem
         return tuple(b + share * (a - b) for a, b in zip(problem.inputs, problem.baselines))
+
+    def _residual(self, piece: _Piece) -> float:
+        """What the piece leaves unexplained. Asked for when the path is refined: the first picture need not wait."""
+        return self._value(piece.last) - self._value(piece.first) - piece.explained
 
     def _value(self, share: float) -> float:
         if share not in self._values:

@@ -19,10 +19,11 @@ from freshet.core.explain.asking import Subject, window_of
 from freshet.core.explain.baselines import build_question
 from freshet.core.explain.drivers import Drivers, drivers, measure
 from freshet.core.explain.explained import Surroundings
+from freshet.core.explain.memory import peak_bytes
 from freshet.core.explain.methods import METHODS, Settings
 from freshet.core.explain.place import place_of_cell
 from freshet.core.explain.problem import build_problem
-from freshet.core.explain.tangents import CellValues, Tangents, nodes
+from freshet.core.explain.tangents import CellValues, Tangents, _LeanConvolutions, nodes
 from freshet.core.inference.predictor import Predictor
 from freshet.core.models import REGISTRY
 
@@ -214,7 +215,68 @@ def test_the_cost_alone_writes_nothing(basin, tmp_path, monkeypatch):
     run, events, made = ask(drivers, job_on(basin, cost_only=True), tmp_path)
     assert not made and not run.results.exists() and module.calls == 2
     (cost,) = [event.values["cost"] for event in events if "cost" in event.values]
-    assert cost["seconds"] >= 0 and any("35 cells, 4 variables at 8 points" in text for text in texts(events))
+    assert cost["seconds"] >= 0 and cost["bytes"] > 0
+    assert any("35 cells, 4 variables at 8 points" in text and "of memory" in text for text in texts(events))
+
+
+def test_the_memory_of_a_computation_is_that_of_what_lives_at_once():
+    given = torch.zeros(1000)
+
+    def one_after_the_other():
+        for _ in range(5):
+            given + 1.0
+
+    def side_by_side():
+        return [given + float(n) for n in range(5)]
+
+    def views():
+        given.clone()[:500].reshape(2, -1).t()
+
+    assert [peak_bytes(work) for work in (one_after_the_other, side_by_side, views)] == [4000, 20000, 4000]
+    assert peak_bytes(lambda: given[:10]) == 0
+
+
+def test_the_memory_foretold_is_that_of_all_tangents_at_once(convlstm):
+    dataset, model = convlstm
+    with Predictor(model, dataset, "cpu") as predictor:
+        predictor.module.requires_grad_(False)
+        subject = Subject(predictor, 0, 0)
+        question = build_question("mean", subject.card, subject.data, 7)
+        rows, columns = subject.data.mask.shape
+        window = window_of(subject, question, (0, rows, 0, columns))
+        found: list = []
+
+        def work():
+            found.extend(finish(measure(subject, window, subject.data.mask, "integrated-gradients", 1))[0])
+
+        taken = peak_bytes(work)
+        told = next(event.values["cost"]["bytes"] for event in found if "cost" in event.values)
+    assert 0.5 * taken <= told <= 2.0 * taken
+
+
+@pytest.mark.parametrize("moving", ["maps", "weight", "bias", "all"])
+def test_lean_convolutions_have_the_derivative_of_torchs_own(moving):
+    from torch.func import jvp, vmap
+
+    generator = torch.Generator().manual_seed(1)
+    parts = [torch.randn(*shape, generator=generator) for shape in ((2, 4, 7, 6), (6, 2, 3, 3), (6,))]
+    names = ("maps", "weight", "bias")
+    chosen = [name in (moving,) or moving == "all" for name in names]
+    directions = [torch.randn(3, *part.shape, generator=generator) for part, move in zip(parts, chosen) if move]
+
+    def derivative(*tangents):
+        def function(*moved):
+            given = iter(moved)
+            maps, weight, bias = (next(given) if move else part for part, move in zip(parts, chosen))
+            return torch.nn.functional.conv2d(maps, weight, bias, padding=1, stride=2, groups=2)
+
+        return jvp(function, tuple(part for part, move in zip(parts, chosen) if move), tangents)
+
+    plain = vmap(derivative)(*directions)
+    with _LeanConvolutions():
+        lean = vmap(derivative)(*directions)
+    for own, other in zip(plain, lean):
+        torch.testing.assert_close(own, other)
 
 
 def test_a_cancel_is_heard_within_a_pass(convlstm, tmp_path, monkeypatch):
@@ -255,7 +317,7 @@ def test_gauges_and_models_without_gradients_are_told_what_else_to_do(basin, tmp
         ask(drivers, job_on(basin), tmp_path)
     import dataclasses
 
-    from freshet.core.explain import drivers as module
+    from freshet.core.contracts import question_checks as module
 
     hand_over(monkeypatch, Line(differentiable=False), line_card(values()))
     flat = dataclasses.replace(family("cnn"), differentiable=False)

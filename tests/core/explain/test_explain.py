@@ -10,11 +10,11 @@ import re
 import numpy as np
 import pytest
 
+from freshet.core.contracts import explain_checks
 from freshet.core.contracts.errors import ConfigError, DataError, ModelFileError
 from freshet.core.contracts.events import Artifact, EventKind
 from freshet.core.contracts.run_folder import RunFolder
 from freshet.core.explain import explain as explain_module
-from freshet.core.explain import methods as methods_module
 from freshet.core.explain import problem as problem_module
 from freshet.core.explain.explain import explain
 from freshet.core.inference.geotiff import read_series
@@ -198,8 +198,8 @@ def test_a_dry_baseline_needs_precipitation(tmp_path):
 
 
 def test_a_family_without_gradients_is_refused(world, tmp_path, monkeypatch):
-    flat = dataclasses.replace(methods_module.family("convlstm"), differentiable=False)
-    monkeypatch.setattr(methods_module, "family", lambda name: flat)
+    flat = dataclasses.replace(explain_checks.family("convlstm"), differentiable=False)
+    monkeypatch.setattr(explain_checks, "family", lambda name: flat)
     words = _refused(tmp_path, ModelFileError, make_job(*world))
     assert "cannot be explained" in words and "occlusion-space" in words and "permutation" in words
     _, _, _, facts = _explain(tmp_path, make_job(*world, method="occlusion-time"))

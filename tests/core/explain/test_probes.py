@@ -12,7 +12,8 @@ import torch
 from freshet.core.contracts import ProbeJob
 from freshet.core.contracts.errors import ConfigError, DataError, ModelFileError
 from freshet.core.contracts.model_card import ModelCard
-from freshet.core.contracts.models import family
+from freshet.core.contracts.models import FAMILIES, family
+from freshet.core.contracts.question_checks import WITHOUT_STATES
 from freshet.core.explain.asking import Subject
 from freshet.core.explain.probes import probe, split_ends, truth_of
 from freshet.core.explain.ridge import Sums, choose_penalty, with_one
@@ -64,6 +65,11 @@ STATES = {
     "cnn": {"cnn output"},
     "mc-convlstm": {"storages"},
 }
+
+
+def test_every_family_has_states_or_is_known_to_have_none():
+    assert set(STATES) | set(WITHOUT_STATES) == {item.name for item in FAMILIES}
+    assert not set(STATES) & set(WITHOUT_STATES)
 
 
 @pytest.mark.parametrize("name", list(STATES))

@@ -87,8 +87,10 @@ def test_the_cost_is_passes_times_the_time_of_one():
     forward, gradient = path.passes(problem, settings)
     assert cost.seconds == 2.0 * (forward + gradient) and gradient == 32
     event = cost.event().values
-    assert event["cost"] == {"forward": forward, "gradient": 32, "seconds": cost.seconds} and "passes" in event["text"]
+    told = {"forward": forward, "gradient": 32, "seconds": cost.seconds, "bytes": cost.size}
+    assert event["cost"] == told and "passes" in event["text"] and "MB of memory" in event["text"]
+    assert cost.size >= problem.at_once * sum(part.numel() * part.element_size() for part in problem.inputs)
     soon = estimate(problem, path, settings, False, 0, clock=lambda: next(now))
-    assert soon.seconds == 2.0 * (forward + GRADIENT_COSTS * gradient)
+    assert soon.seconds == 2.0 * (forward + GRADIENT_COSTS * gradient) and soon.size is None
     checked = estimate(problem, METHODS["rise"], Settings(samples=5), True, DELETIONS, clock=lambda: next(now))
     assert (checked.forward, checked.gradient) == (10 + DELETIONS, 0)

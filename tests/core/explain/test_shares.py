@@ -128,11 +128,12 @@ def test_faults_are_told_before_anything_is_written(basin, tmp_path, monkeypatch
 def test_a_model_without_gradients_is_told_what_else_to_do(basin, tmp_path, monkeypatch):
     import dataclasses
 
+    from freshet.core.contracts import question_checks
     from freshet.core.contracts.models import family
-    from freshet.core.explain import methods
 
     hand_over(monkeypatch, Line(), line_card(values()))
-    monkeypatch.setattr(methods, "family", lambda name: dataclasses.replace(family("cnn"), differentiable=False))
+    flat = dataclasses.replace(family("cnn"), differentiable=False)
+    monkeypatch.setattr(question_checks, "family", lambda name: flat)
     with pytest.raises(ModelFileError, match="no gradients.*permutation importance"):
         ask(shares, job_on(basin), tmp_path)
 
