@@ -15,6 +15,7 @@ PICTURES = {
     "model.png": "build/gui/05_model.png",
     "runs.png": "build/gui/06_training.png",
     "maps-in-qgis.png": "build/gui/09_played.png",
+    "storm.png": "build/gui/12_storm.png",
     "why-in-qgis.png": "build/gui/11_why.png",
 }
 WIDTH_PX = 1200

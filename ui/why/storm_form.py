@@ -121,7 +121,7 @@ class StormForm(QWidget):
             edit.set_value(value)
         self.mode = narrow(QComboBox(), 6)
         self.mode.setObjectName(f"{_P}Mode")
-        self.mode.addItem(tr("mm per stroke"), "stroke")
+        self.mode.addItem(tr("mm a stroke"), "stroke")
         self.mode.addItem(tr("mm in all"), "all")
         self.mode.setToolTip(tr("Per stroke: rain comes on top of earlier strokes. In all: cells are filled up to it."))
         self.soft = QCheckBox(tr("Soft edge"))
