@@ -219,7 +219,8 @@ class DriversJob(_Question):
     )
     baseline: str = setting(
         "mean", label="Against",
-        help="Compared with each variable's mean, a sequence without rain, or the season's mean.",
+        help="Compared with each variable's mean (of its logarithm, where the model reads that), a sequence without "
+        "rain, or the season's mean.",
         choices=BASELINES,
     )  # fmt: skip
     steps: int = setting(
@@ -255,7 +256,8 @@ class SharesJob(_Question):
     )
     baseline: str = setting(
         "mean", label="Against",
-        help="Compared with each variable's mean, a sequence without rain, or the season's mean.",
+        help="Compared with each variable's mean (of its logarithm, where the model reads that), a sequence without "
+        "rain, or the season's mean.",
         choices=BASELINES,
     )  # fmt: skip
     steps: int = setting(

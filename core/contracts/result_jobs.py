@@ -95,8 +95,9 @@ class ExplainJob(Config):
     )
     baseline: str = setting(
         "mean", label="Against",
-        help="What the prediction is compared with: each variable's mean, a sequence without rain, or each variable's "
-        "mean at that time of the year and cell.",
+        help="Compared with each variable's mean (of its logarithm, where the model reads that: "
+        "drizzle, less than the mean rain), a sequence without rain, or each variable's mean at that time of the year "
+        "and cell.",
         choices=("mean", "dry", "climatology"),
     )  # fmt: skip
     steps: int = setting(
