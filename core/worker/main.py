@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional, TextIO
 
 from ..contracts.errors import Cancelled, ConfigError, FreshetError, RunError
@@ -175,7 +176,14 @@ def _as_ours(error: Exception) -> FreshetError:
 
 
 def lower_priority(steps: int) -> None:
-    """Give way to other processes, by so many steps of ``nice``, where the system knows that."""
-    if hasattr(os, "nice"):
-        with contextlib.suppress(OSError):
-            os.nice(steps)
+    """Give way to other processes, by so many steps of ``nice``, where the system knows that.
+
+    Linux with groups of the scheduler compares nice values within a session only, and a worker has one of its own: then
+    the group has to give way too, or a training took as much of the processor as QGIS, its map and all else together.
+    """
+    if not hasattr(os, "nice"):
+        return
+    with contextlib.suppress(OSError):
+        niceness = os.nice(steps)
+        if os.getsid(0) == os.getpid():  # a group of others is not ours to change
+            Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
