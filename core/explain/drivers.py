@@ -33,7 +33,7 @@ from .session import Session
 from .tangents import CellValues, Tangents, nodes
 
 _WARN_SHARE = 0.05
-_TANGENT_COST = 1.2  # passes that each of several tangents costs beyond the one that they share: 0.8 to 1.6
+_TANGENT_COST = 1.2  # passes that each of several tangents costs beyond the one that they share: 0.8 to 2.1
 _CELL_STEPS_AT_ONCE = 500_000  # cells x steps x variables whose states are held at once
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Optional
 
 from qgis.core import QgsProject
 from qgis.PyQt.QtWidgets import QCheckBox, QFormLayout, QWidget
 
-from ...core.contracts import Artifact, ConfigError, Event, EventKind, ExplainJob, FreshetError, RunFolder, RunState
+from ...core.contracts import Artifact, Event, EventKind, ExplainJob, FreshetError, RunFolder, RunState
 from ...core.contracts.config import rule_of
 from ...core.contracts.explain_checks import check_explainable
 from ...core.contracts.explain_methods import METHOD_WORDS
@@ -43,7 +43,6 @@ class AttributionPanel(Panel):
         self._clicked: set[str] = set()  # paths of runs that a click asked for
         self._on_map: list[str] = []  # of them those whose layers were added
         self._methods: dict[str, str] = {}  # of the runs that were asked for here
-        self._warmed: Any = None
         self._build()
         self._connect()
         self.follow()
@@ -68,9 +67,7 @@ class AttributionPanel(Panel):
 
     def job(self) -> ExplainJob:
         """The explanation as asked for."""
-        common = self.context.common()
-        if not common["model"]:
-            raise ConfigError(tr("No model is chosen"), remedy=tr("Train one, or choose a saved model file"))
+        common = self.common()
         date = self.date.iso()
         fields = {**common, **self.place.values(), **self.method.values()}
         return ExplainJob(**fields, date=date, members=self.members.ticked(), estimate=self._cost_only)
@@ -102,7 +99,7 @@ class AttributionPanel(Panel):
         self._members_fold.setVisible(self.members.count() > 0)
         self._follow_refusal()
         if self.place.tool_is_on():
-            self._warm()
+            self.warm()
 
     # -- what the page hands over
 
@@ -244,7 +241,7 @@ class AttributionPanel(Panel):
 
     def _on_tool(self, on: bool) -> None:
         if on:
-            self._warm()
+            self.warm()
 
     def _on_picked(self) -> None:
         if self.each_click.isChecked() and self.place.tool_is_on():
@@ -256,19 +253,6 @@ class AttributionPanel(Panel):
         self.cost.clear_text()
         self._follow_refusal()
         self.changed.emit()
-
-    def _warm(self) -> None:
-        """Let the worker load model and dataset before the first click."""
-        common = self.context.common()
-        wanted = (common["model"], common["dataset"], common["sequence"])
-        if wanted == self._warmed or not (common["model"] and common["dataset"]) or self.refusal() is not None:
-            return
-        try:
-            self.context.runs.warm(*wanted)
-        except FreshetError as error:
-            self.said.emit(str(error), "error")
-            return
-        self._warmed = wanted
 
     def _ask_cost(self) -> None:
         self._cost_only = True

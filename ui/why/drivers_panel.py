@@ -108,7 +108,7 @@ class DriversPanel(QuestionPanel):
 
     def _full_job(self) -> DriversJob:
         values = values_without(self.place.values(), "x", "y", "gauge", "basin")
-        return DriversJob(date=self.date.iso(), **values, **self.form.values(), **self.context.common())
+        return DriversJob(date=self.date.iso(), **values, **self.form.values(), **self.common())
 
     def _is_costed(self) -> bool:
         try:

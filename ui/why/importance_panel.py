@@ -71,7 +71,7 @@ class ImportancePanel(QuestionPanel):
         if asked.card is not None:
             check_lags(more["lags"], asked.card.lead if asked.lead is None else asked.lead, asked.card.window)
         return ImportanceJob(
-            period=self.period.period(), of=chosen, groups=groups, **self.form.values(), **more, **self.context.common()
+            period=self.period.period(), of=chosen, groups=groups, **self.form.values(), **more, **self.common()
         )
 
     def run_title(self, job: Any) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QVBoxLayout, QWidget
 
-from ...core.contracts import Config, Event, FreshetError, RunFolder, RunState
+from ...core.contracts import Config, ConfigError, Event, FreshetError, RunFolder, RunState
+from ..text import tr
 from .context import WhyContext
 
 
@@ -33,9 +34,30 @@ class Panel(QWidget):
         super().__init__(parent)
         self.setObjectName(f"freshetWhy{self.name}Panel")
         self.context = context
+        self._warmed: Any = None  # model, dataset and sequence that the staying worker was told to load
         self.column = QVBoxLayout(self)
         self.column.setContentsMargins(0, 0, 0, 0)
         self.column.setSpacing(6)
+
+    def common(self) -> dict[str, Any]:
+        """What all questions share, for a job. Raises :class:`ConfigError` where no model is chosen."""
+        common = self.context.common()
+        if not common["model"]:
+            raise ConfigError(tr("No model is chosen"), remedy=tr("Train one, or choose a saved model file"))
+        return common
+
+    def warm(self) -> None:
+        """Let the worker that stays load model and dataset before the first question comes from the map."""
+        common = self.context.common()
+        wanted = (common["model"], common["dataset"], common["sequence"])
+        if wanted == self._warmed or not (common["model"] and common["dataset"]) or self.refusal() is not None:
+            return
+        try:
+            self.context.runs.warm(*wanted)
+        except FreshetError as error:
+            self.said.emit(str(error), "error")
+            return
+        self._warmed = wanted
 
     @classmethod
     def title(cls) -> str:

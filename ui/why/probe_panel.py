@@ -86,7 +86,7 @@ class ProbePanel(QuestionPanel):
             )
         layers = tuple(part.strip() for part in self.layers.text().replace(";", ",").split(",") if part.strip())
         return ProbeJob(
-            variable=name, layers=layers, fit_period=fit, period=judge, **self.form.values(), **self.context.common()
+            variable=name, layers=layers, fit_period=fit, period=judge, **self.form.values(), **self.common()
         )
 
     def run_title(self, job: Any) -> str:

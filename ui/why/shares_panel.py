@@ -53,7 +53,7 @@ class SharesPanel(QuestionPanel):
 
     def job(self) -> SharesJob:
         values = values_without(self.place.values(), "basin")
-        return SharesJob(period=self.period.period(), **values, **self.form.values(), **self.context.common())
+        return SharesJob(period=self.period.period(), **values, **self.form.values(), **self.common())
 
     def run_title(self, job: Any) -> str:
         return tr("Shares, {place}").format(place=self.place.words())

@@ -35,7 +35,6 @@ class StormPanel(Panel):
         self._by_brush = False  # the next question comes from the brush
         self._brushed: set[str] = set()  # paths of runs that a lifted brush asked for
         self._on_map: list[str] = []  # of them those whose layers were added
-        self._warmed: Any = None
         self._proposed = "basin"
         self._grid: Any = None
         self._areas: Any = None
@@ -66,9 +65,7 @@ class StormPanel(Panel):
 
     def job(self) -> WhatIfJob:
         """The painted rain as a question."""
-        common = self.context.common()
-        if not common["model"]:
-            raise ConfigError(tr("No model is chosen"), remedy=tr("Train one, or choose a saved model file"))
+        common = self.common()
         rain = self.brush.rain
         if rain is None or not rain.rain.any():
             raise ConfigError(tr("No rain is painted"), remedy=tr("Press Paint and draw on the map"))
@@ -113,7 +110,7 @@ class StormPanel(Panel):
         self.form.paint_button.setEnabled(self.context.iface is not None and grid is not None)
         self._show_total()
         if self.form.paint_button.isChecked():
-            self._warm()
+            self.warm()
 
     # -- what the page hands over
 
@@ -197,7 +194,7 @@ class StormPanel(Panel):
         if on:
             self.form.place.leave_map()
             self.form.shown.setChecked(True)
-            self._warm()
+            self.warm()
         else:
             self.form.erase.setChecked(False)
         self.brush.paint(on)
@@ -251,16 +248,3 @@ class StormPanel(Panel):
     def _mask(self) -> Any:
         summary = self.context.asked().summary
         return basin_mask(summary.path, summary.sequence) if summary is not None else None
-
-    def _warm(self) -> None:
-        """Let the worker load model and dataset before the first stroke."""
-        common = self.context.common()
-        wanted = (common["model"], common["dataset"], common["sequence"])
-        if wanted == self._warmed or not (common["model"] and common["dataset"]) or self.refusal() is not None:
-            return
-        try:
-            self.context.runs.warm(*wanted)
-        except FreshetError as error:
-            self.said.emit(str(error), "error")
-            return
-        self._warmed = wanted

@@ -83,9 +83,7 @@ class WhatIfPanel(Panel):
 
     def job(self) -> WhatIfJob:
         """The changes as a question."""
-        common = self.context.common()
-        if not common["model"]:
-            raise ConfigError(tr("No model is chosen"), remedy=tr("Train one, or choose a saved model file"))
+        common = self.common()
         changes = self.rows.changes()
         period = checked_period(
             self.begin.iso(), self.end.iso(), tr("The period to predict"), self.context.asked().summary
