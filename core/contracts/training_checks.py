@@ -30,6 +30,7 @@ def check_train_job(job: TrainJob) -> None:
     _check_leads(job, known)
     _check_sampling(job, known, options)
     _check_filling(job, known, options)
+    _check_augment(job, known)
 
 
 def check_gives(known: str, target: str, at_gauges: bool, others: Sequence[str] = ()) -> None:
@@ -182,6 +183,22 @@ def _check_filling(job: TrainJob, known: str, options: dict[str, Any]) -> None:
                 f"A model that fills gaps predicts one step of each window and cannot take '{what}'",
                 remedy="Set 'supervised steps' to 1" if what == "supervised steps" else f"Leave out '{what}'",
             )
+
+
+def _check_augment(job: TrainJob, known: str) -> None:
+    """Maps are mirrored and turned only where the family learns from them batch by batch and is not bound to a grid."""
+    found = family(known)
+    if job.training.augment == "none" or (found.any_grid and "maps" in found.gives and found.learns == "gradient"):
+        return
+    if not found.any_grid:
+        why = "learns where each cell of its grid lies"
+    else:
+        why = "predicts gauges, which lie in fixed cells" if "maps" not in found.gives else "does not learn in batches"
+    raise ConfigError(
+        f"'{known}' {why}, so its maps cannot be mirrored or turned",
+        got=f"augmentation {job.training.augment}",
+        remedy="Set the augmentation to none, or choose a family of maps, such as convlstm",
+    )
 
 
 def _check_reads_masks(job: TrainJob, known: str, options: dict[str, Any]) -> None:

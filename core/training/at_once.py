@@ -16,10 +16,13 @@ from ..contracts.events import Event, EventKind
 from ..contracts.training_job import TrainingConfig
 from ..data.windows import time_of_year
 from ..models.learning import Sample, Targets
+from .batches import batches_of
 from .checkpoint import load_checkpoint, save_checkpoint
 from .device import choose_device, choose_precision, choose_threads
-from .loop import Work, batches_of, tensor_of, validate, write_live_maps
+from .judging import validate, write_live_maps
+from .losses import loss_of
 from .setup import TrainingSet
+from .work import Work, tensor_of
 
 _MOST_ROWS = 50_000_000  # cells times windows that are learned from
 _FEWEST_WINDOWS = 300
@@ -95,7 +98,7 @@ def fit_at_once(
         yield _message("Learned already.")
         return
     _check_grids(module, sets)
-    work = Work(module, sets, config, device, precision, warm_up, clock(), clock)
+    work = Work(module, sets, config, device, precision, warm_up, clock(), clock, loss_of(config, sets))
     if getattr(module, "learns_at_once", False):
         yield from _learn(work)
     # The loop's own way of judging, asked once of the training windows and once of the validation windows.

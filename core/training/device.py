@@ -7,6 +7,7 @@ import os
 import torch
 
 from ..contracts.errors import EngineError
+from .distributed import processes_here
 
 
 def proves_itself(device: str) -> str:
@@ -48,5 +49,8 @@ def choose_precision(name: str, device: str) -> tuple[torch.dtype, str]:
 
 
 def choose_threads(asked: int) -> int:
-    """Threads of torch: those asked for, else all cores (the worker runs at low priority, so QGIS keeps its share)."""
-    return asked or max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """Threads of torch: those asked for, else all cores (the worker runs at low priority, so QGIS keeps its share),
+    which processes that train together share.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return asked or max(1, cores // processes_here())

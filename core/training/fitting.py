@@ -10,6 +10,7 @@ from torch import nn
 
 from ..contracts.events import Event
 from ..contracts.training_job import TrainingConfig
+from .distributed import process_number, told_in_words
 from .loop import fit
 from .setup import TrainingSet
 
@@ -30,8 +31,10 @@ def fit_module(
 ) -> Iterator[Event]:
     """Train ``module`` in place, in the way of its family; the events of :func:`core.training.loop.fit`."""
     if needs_epochs(module):
-        yield from fit(module, sets, config, checkpoints, warm_up, clock)
+        yield from told_in_words(fit(module, sets, config, checkpoints, warm_up, clock))
         return
+    if process_number() > 0:
+        return  # what is learned at once is learned by the first process
     from .at_once import fit_at_once
 
     yield from fit_at_once(module, sets, config, checkpoints, warm_up, clock)

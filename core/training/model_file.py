@@ -10,6 +10,7 @@ from typing import Union
 import torch
 from torch import nn
 
+from ..contracts.ensemble_file import is_ensemble
 from ..contracts.errors import ModelFileError
 from ..contracts.files import whole_file
 from ..contracts.model_card import CARD_KEY, DIGEST_KEY, ModelCard, read_card, read_header
@@ -43,7 +44,8 @@ def save_model(path: Union[str, Path], module: nn.Module, card: ModelCard) -> No
 
 
 def load_model(path: Union[str, Path], device: str = "cpu") -> tuple[nn.Module, ModelCard]:
-    """The module, in evaluation mode on ``device``, and its card.
+    """The module, in evaluation mode on ``device``, and its card; of an ensemble's description all of its members as
+    one module.
 
     Raises :class:`ModelFileError` where the file is truncated, altered, not ours, or its weights do not fit the
     declared family.
@@ -51,6 +53,10 @@ def load_model(path: Union[str, Path], device: str = "cpu") -> tuple[nn.Module, 
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if is_ensemble(path):
+        from .members import load_members
+
+        return load_members(path, device)
     card = read_card(path)
     expected = read_header(path)["__metadata__"].get(DIGEST_KEY, "")
     module = build_from_card(card)

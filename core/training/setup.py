@@ -38,13 +38,14 @@ from .past_target import past_plan
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """One dataset ready to train on: its windows, its split, and the variance of each cell's scaled target in
-    training.
+    """One dataset ready to train on: its windows, its split, the variance of each cell's scaled target in training, and
+    the card of the model, which names its variables.
     """
 
     data: WindowData
     split: Split
     variance: np.ndarray
+    card: Optional[ModelCard] = None
 
 
 def splits_of(datasets: Sequence[Dataset], split: SplitConfig, window: int, lead: int, leads: int) -> list[Split]:
@@ -172,7 +173,7 @@ def training_sets(datasets: Sequence[Dataset], splits: Sequence[Split], card: Mo
                 f"The target '{target.name}' of '{dataset.name}' has no value in the {period} period",
                 remedy=f"Choose another {period} period, or check the mask",
             )
-        sets.append(TrainingSet(data, split, _cell_variance(values)))
+        sets.append(TrainingSet(data, split, _cell_variance(values), card))
     return sets
 
 
