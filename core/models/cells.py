@@ -52,7 +52,7 @@ class ConvLSTMCell(nn.Module):
     ``*`` is the cross-correlation that deep learning calls convolution, ``∘`` the product cell by cell. With
     peepholes, i and f gain ``w ∘ C_{t-1}`` and o gains ``w ∘ C_t`` inside σ (Shi et al. 2015,
     doi:10.48550/arXiv.1506.04214). There w is a full (hidden, H, W) tensor; here it is one weight per channel, equal
-    at all cells, so that the layer fits a grid of any size.
+    at all cells, so that the layer fits a grid of any size. ``state_activation`` relu takes the place of both tanh.
 
     One bias; forget bias ``forget_bias``; Glorot start for the input, orthogonal start for the state (as in Keras).
     Dropout draws one mask per sequence, gate, cell and channel (as in Keras). No NaN is expected or handled.
@@ -75,6 +75,7 @@ class ConvLSTMCell(nn.Module):
         static_channels: int = 0,
         peepholes: bool = False,
         gate_activation: str = "sigmoid",
+        state_activation: str = "tanh",
         forget_bias: float = 1.0,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
@@ -86,6 +87,7 @@ class ConvLSTMCell(nn.Module):
         self.hidden = hidden
         self.radius = kernel // 2
         self.hard = gate_activation == "hard-sigmoid"
+        self.squash = torch.relu if state_activation == "relu" else torch.tanh
         self.forget_bias = forget_bias
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
@@ -129,7 +131,7 @@ class ConvLSTMCell(nn.Module):
         i, f, g, o = self._gates(frame, state, context).split(self.hidden, dim=-1)
         if self.peephole is not None and state is not None:
             i, f = i + self.peephole[0] * state.c, f + self.peephole[1] * state.c
-        c = self._gate(i) * torch.tanh(g)
+        c = self._gate(i) * self.squash(g)
         if state is not None:
             c = c + self._gate(f) * state.c
         elif c.dtype in (torch.bfloat16, torch.float16):
@@ -137,7 +139,7 @@ class ConvLSTMCell(nn.Module):
             c = c.float()
         if self.peephole is not None:
             o = o + self.peephole[2] * c
-        return State((self._gate(o) * torch.tanh(c)).to(g.dtype), c)
+        return State((self._gate(o) * self.squash(c)).to(g.dtype), c)
 
     def _gates(self, frame: Optional[Tensor], state: Optional[State], context: Context) -> Tensor:
         """(B, H, W, 4 hidden) before the activations.

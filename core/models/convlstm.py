@@ -98,7 +98,15 @@ class ConvLSTM(ForecastModel):
         return self.decodes and self.options["decoder_input"] == "previous"
 
     def _cells(self, in_channels: int) -> nn.ModuleList:
-        names = ("peepholes", "gate_activation", "forget_bias", "dropout", "recurrent_dropout", "padding")
+        names = (
+            "peepholes",
+            "gate_activation",
+            "state_activation",
+            "forget_bias",
+            "dropout",
+            "recurrent_dropout",
+            "padding",
+        )
         common = {name: self.options[name] for name in names}
         hidden = self.options["hidden"]
         kernels = self.options["kernel"] * (len(hidden) if len(self.options["kernel"]) == 1 else 1)
@@ -170,7 +178,9 @@ class ConvLSTM(ForecastModel):
     def _head(self, maps: Tensor) -> Tensor:
         """(N, H, W, hidden) -> (N, H, W, maps out)."""
         radius = self.options["head_kernel"] // 2
-        return convolve(maps, self.head_weight, self.head_bias, radius, self.options["padding"])
+        maps = convolve(maps, self.head_weight, self.head_bias, radius, self.options["padding"])
+        activation = self.options["head_activation"]
+        return maps if activation == "none" else getattr(torch, activation)(maps)
 
 
 def _run(cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor], warm_up: int) -> tuple[list[Tensor], State]:

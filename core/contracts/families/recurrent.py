@@ -114,6 +114,17 @@ _CONVLSTM_OPTIONS = (
         ),
     ),
     Option(
+        "state_activation",
+        str,
+        "tanh",
+        Rule(
+            label="State activation",
+            help="Of the candidate and of the memory that is given out: 'tanh' as in the paper, or 'relu'.",
+            choices=("tanh", "relu"),
+            advanced=True,
+        ),
+    ),
+    Option(
         "forget_bias",
         float,
         1.0,
@@ -134,6 +145,18 @@ _CONVLSTM_OPTIONS = (
             help="Side of the neighbourhood that the output layer reads from the last state; an odd number.",
             unit="cells",
             choices=_KERNELS,
+        ),
+    ),
+    Option(
+        "head_activation",
+        str,
+        "none",
+        Rule(
+            label="Output activation",
+            help="After the output layer, on scaled values: 'relu' keeps them above 0, 'sigmoid' between 0 and 1. "
+            "Both want a scaler that gives such values, as min-max does.",
+            choices=("none", "relu", "sigmoid"),
+            advanced=True,
         ),
     ),
     Option(

@@ -1,0 +1,1 @@
+"""Models of other libraries: weights of Keras and PyTorch into a Freshet model file, a Freshet model as ONNX."""
