@@ -7,12 +7,14 @@ from .config import Config, Rule, json_schema, setting
 from .dataset_job import GridConfig, PointsConfig, PrepareJob, SourceConfig, TerrainConfig, TerrainJob
 from .errors import Cancelled, ConfigError, DataError, EngineError, FreshetError, ModelFileError, RunError
 from .events import Artifact, Event, EventKind, EventTail
+from .exchange_jobs import ExportModelJob, ImportModelJob
 from .grid import Grid
 from .jobs import JOBS, DoctorJob, job_from_dict
 from .question_jobs import ChangeConfig, DriversJob, ImportanceJob, ProbeJob, SharesJob, StormConfig, WhatIfJob
 from .result_jobs import CompareJob, EvaluateJob, ExplainJob, PredictJob
 from .run_folder import RunFolder, RunState
-from .training_job import FinetuneJob, ModelConfig, PeriodConfig, SplitConfig, TrainingConfig, TrainJob, TuneJob
+from .search_job import TuneJob
+from .training_job import FinetuneJob, ModelConfig, PeriodConfig, SplitConfig, TrainingConfig, TrainJob
 
 __all__ = [
     "JOBS",
@@ -31,10 +33,12 @@ __all__ = [
     "EventKind",
     "EventTail",
     "ExplainJob",
+    "ExportModelJob",
     "FinetuneJob",
     "FreshetError",
     "Grid",
     "GridConfig",
+    "ImportModelJob",
     "ImportanceJob",
     "ModelConfig",
     "ModelFileError",

@@ -12,9 +12,11 @@ from typing import Any
 from .config import Config, setting
 from .dataset_job import PrepareJob, TerrainJob
 from .errors import ConfigError
+from .exchange_jobs import ExportModelJob, ImportModelJob
 from .question_jobs import DriversJob, ImportanceJob, ProbeJob, SharesJob, WhatIfJob
 from .result_jobs import CompareJob, EvaluateJob, ExplainJob, PredictJob
-from .training_job import DEVICES, FinetuneJob, TrainJob, TuneJob
+from .search_job import TuneJob
+from .training_job import DEVICES, FinetuneJob, TrainJob
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ JOBS: dict[str, type[Config]] = {
     "drivers": DriversJob,
     "shares": SharesJob,
     "tune": TuneJob,
+    "import-model": ImportModelJob,
+    "export-model": ExportModelJob,
     "doctor": DoctorJob,
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from .config import Config, parse_json, setting
+from .ensemble_file import is_ensemble, read_ensemble
 from .errors import ModelFileError
 
 CARD_KEY = "freshet_card"
@@ -145,7 +146,13 @@ def read_header(path: Union[str, Path]) -> dict[str, Any]:
 
 
 def read_card(path: Union[str, Path]) -> ModelCard:
-    """The model card of a file; raises :class:`ModelFileError` where the file is truncated or not ours."""
+    """The model card of a file; of an ensemble that of its first member, with the ensemble's title and scores. Raises
+    :class:`ModelFileError` where the file is truncated or not ours.
+    """
+    if is_ensemble(path):
+        ensemble, members = read_ensemble(path)
+        first = read_card(members[0])
+        return first.replace(title=ensemble.title or first.title, scores=ensemble.scores)
     metadata = read_header(path).get("__metadata__", {})
     if CARD_KEY not in metadata:
         raise _not_ours(Path(path), "it has no Freshet model card")

@@ -1,4 +1,4 @@
-"""The jobs that make a model: train, finetune, tune; and the parts that they share."""
+"""The jobs that make a model, train and finetune, and the parts that they share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from .dataset_job import check_dates
 from .errors import ConfigError
 from .models import resolve
 from .training_checks import check_train_job
+from .training_config import DEVICES, LOSSES, PRECISIONS, TrainingConfig
 from .uses import USE_NAMES, with_use
 from .variables import SCALERS
 
-LOSSES = ("mse", "mae", "nse")
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "float32", "bfloat16")
+__all__ = [
+    "DEVICES",
+    "HIDINGS",
+    "LOSSES",
+    "PRECISIONS",
+    "FinetuneJob",
+    "ModelConfig",
+    "PeriodConfig",
+    "SplitConfig",
+    "TrainJob",
+    "TrainingConfig",
+    "check_named",
+]
+
 HIDINGS = ("blocks", "cells", "frames")
 
 
@@ -85,93 +97,6 @@ class ModelConfig(Config):
     def check(self) -> None:
         """The family exists and takes these options."""
         resolve(self.family, self.options)
-
-
-@dataclass(frozen=True)
-class TrainingConfig(Config):
-    """How a model is trained."""
-
-    epochs: int = setting(
-        20, label="Epochs", help="Passes over the training windows at most.", minimum=1, maximum=100000
-    )
-    patience: int = setting(
-        5,
-        label="Patience",
-        help="Stop after so many epochs without a better validation loss.",
-        minimum=1,
-        maximum=100000,
-    )
-    batch: int = setting(4, label="Batch", help="Windows per step of the optimizer.", minimum=1, maximum=4096)
-    learning_rate: float = setting(
-        1e-3,
-        label="Learning rate",
-        help="Step size of Adam; smaller is slower and steadier.",
-        minimum=1e-8,
-        maximum=1.0,
-    )
-    schedule: str = setting(
-        "cosine",
-        label="Schedule",
-        help="How the learning rate falls over the epochs.",
-        choices=("constant", "cosine"),
-        advanced=True,
-    )
-    loss: str = setting(
-        "mse", label="Loss", help="Mean squared error, mean absolute error, or 1 - NSE.", choices=LOSSES
-    )
-    seed: int = setting(
-        1, label="Seed", help="Same seed, same data, same machine: same model.", minimum=0, maximum=2**31 - 1
-    )
-    device: str = setting(
-        "auto", label="Device", help="Where to compute; auto takes a working GPU, else the CPU.", choices=DEVICES
-    )
-    precision: str = setting(
-        "auto",
-        label="Precision",
-        help="bfloat16 is faster where the processor has it.",
-        choices=PRECISIONS,
-        advanced=True,
-    )
-    supervised_steps: int = setting(
-        1, label="Supervised steps",
-        help="Last steps of each window that are compared with the target; more learn faster.",
-        unit="steps", minimum=1, maximum=1000, advanced=True,
-    )  # fmt: skip
-    window_stride: int = setting(
-        1,
-        label="Stride",
-        help="Distance between the training windows used in one epoch.",
-        unit="steps",
-        minimum=1,
-        maximum=1000,
-        advanced=True,
-    )
-    sampling: float = setting(
-        0.0,
-        label="Scheduled sampling",
-        help="Share of the leads at which a decoder reads the truth at the begin of the training; it falls to 0 "
-        "towards the end. Only for models that read their own predictions.",
-        minimum=0.0,
-        maximum=1.0,
-        advanced=True,
-    )
-    weight_decay: float = setting(
-        0.0, label="Weight decay", help="Pulls weights towards zero.", minimum=0.0, maximum=1.0, advanced=True
-    )
-    clip_norm: float = setting(
-        1.0, label="Gradient clip", help="Largest norm of a gradient.", minimum=1e-6, maximum=1e6, advanced=True
-    )
-    time_limit_minutes: Optional[float] = setting(
-        None,
-        label="Time limit",
-        help="Stop after the epoch in which this time has passed.",
-        unit="min",
-        minimum=0.01,
-        advanced=True,
-    )
-    threads: int = setting(
-        0, label="Threads", help="Processor threads; 0 chooses.", minimum=0, maximum=1024, advanced=True
-    )
 
 
 @dataclass(frozen=True)
@@ -266,6 +191,25 @@ class TrainJob(Config):
     )
     model: ModelConfig = setting(ModelConfig, label="Model", help="Family and options.")
     training: TrainingConfig = setting(TrainingConfig, label="Training", help="How to train.")
+    members: int = setting(
+        1,
+        label="Members",
+        help="How many models of the same kind are trained, each from another seed: their mean predicts better than "
+        "one, and how far they lie apart says how sure it is.",
+        minimum=1,
+        maximum=1000,
+        advanced=True,
+    )
+    bootstrap: int = setting(
+        0,
+        label="Bootstrap",
+        help="Each member learns from blocks of so many steps that are drawn from the training period with repetition. "
+        "0: all learn from all of it.",
+        unit="steps",
+        minimum=0,
+        maximum=100000,
+        advanced=True,
+    )
     title: str = setting("", label="Title", help="A name for the run.")
     use: str = setting(
         "",
@@ -288,6 +232,12 @@ class TrainJob(Config):
     def check(self) -> None:
         """Contradictions that would leak the answer or leave nothing to learn from."""
         check_train_job(self)
+        if self.bootstrap and self.members == 1:
+            raise ConfigError(
+                "A bootstrap is for the members of an ensemble",
+                got=f"blocks of {self.bootstrap} steps for one model",
+                remedy="Train several members, or set the bootstrap to 0",
+            )
 
 
 @dataclass(frozen=True)
@@ -307,35 +257,6 @@ class FinetuneJob(Config):
         check_named(self.model, "model", "Choose a saved model file (.safetensors)")
         if not self.datasets:
             raise ConfigError("No dataset is chosen", remedy="Choose at least one prepared dataset (.nc)")
-
-
-@dataclass(frozen=True)
-class TuneJob(Config):
-    """Search for better options: trainings with options drawn from ranges, judged by the validation loss."""
-
-    train: TrainJob = setting(label="Training", help="The training to start from.")
-    trials: int = setting(10, label="Trials", help="How many trainings.", minimum=1, maximum=100000)
-    space: dict[str, Any] = setting(
-        {},
-        label="Search space",
-        help="Key such as 'training.learning_rate' or 'model.hidden', and a list of values or {'low':, 'high':}.",
-    )
-    seed: int = setting(1, label="Seed", help="Seed of the search.", minimum=0, maximum=2**31 - 1)
-    title: str = setting("", label="Title", help="A name for the run.")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TuneJob:
-        """As every configuration; a training may name a ``use``."""
-        if isinstance(values, dict) and "train" in values:
-            values = {**values, "train": with_use(values["train"])}
-        return super().from_dict(values)
-
-    def check(self) -> None:
-        """There is something to search."""
-        if not self.space:
-            raise ConfigError(
-                "The search space is empty", remedy="Give at least one key, such as 'training.learning_rate'"
-            )
 
 
 def check_named(path: str, what: str, remedy: str) -> None:

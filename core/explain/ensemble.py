@@ -19,6 +19,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from ..contracts.ensemble_file import model_files
 from ..contracts.errors import ModelFileError
 from ..contracts.model_card import SEASON_CHANNELS, ModelCard, VariableCard, read_card
 from ..contracts.result_jobs import ExplainJob
@@ -51,11 +52,12 @@ def members_of(job: ExplainJob) -> list[Member]:
     member predicts something else, reads other inputs or cannot be asked by the method; :class:`ConfigError` where the
     first model lacks the asked target or lead.
     """
-    known = read_card(job.model)
+    model, *others = [file for path in (job.model, *job.members) for file in model_files(path)]
+    known = read_card(model)
     method_for(job.method, known)
-    first = Member(job.model, known, target_of(known, job.target), lead_of(known, job.lead))
+    first = Member(model, known, target_of(known, job.target), lead_of(known, job.lead))
     found = [first]
-    for path in job.members:
+    for path in others:
         card = read_card(path)
         try:
             method_for(job.method, card)

@@ -29,6 +29,7 @@ from .artifacts import (
     symmetric_limit,
 )
 from .at_gauges import predict_gauges
+from .ensemble_maps import is_of_members, write_spread
 from .evaluate import look_of, model_lines, rain_of, series_panels, write_score_maps, write_scores
 from .figures import Look
 from .geotiff import SeriesWriter, check_space, iso, write_series
@@ -125,6 +126,8 @@ def predict_series(
         yield from write_scores(scores, run)
         maps = [judge.model.maps() for judge in plan.judges]
         yield from write_score_maps(maps, predictor.card, predictor.dataset.grid, look, run)
+    if is_of_members(predictor):
+        yield from write_spread(predictor, ends, run, look)
     write_report(run.report_file, _report(plan, title, asked, history, look, scores))
     yield artifact_event(Artifact(kind="report", path=relative(run, run.report_file), title="Report"))
     return scores

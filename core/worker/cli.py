@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any, Optional, TextIO
 
-from ..contracts.config import json_schema, parse_json, type_hints
+from ..contracts.config import Config, json_schema, parse_json, type_hints
 from ..contracts.errors import ConfigError, FreshetError, RunError, error_from_dict
 from ..contracts.events import Event, EventKind
 from ..contracts.jobs import JOBS, job_from_dict
 from ..contracts.models import FAMILIES
 from ..contracts.run_folder import RunFolder
 from ..contracts.uses import USE_NAMES, USES, find_use
+from .beside import is_shared, number_of_process
 from .main import EXIT_BAD_INPUT, EXIT_DONE, execute
 
 
@@ -85,24 +86,33 @@ def _run_verb(options: argparse.Namespace) -> int:
         values = {**values, "use": options.use}
     job = job_from_dict(options.verb, absolute_paths(options.verb, values, folder))
     try:
-        run = (
-            RunFolder.create_at(options.run, options.verb, job)
-            if options.run
-            else RunFolder.create("runs", options.verb, job)
-        )
+        run = _run_of(options, job)
     except OSError as error:
         raise RunError(
             "The run's folder cannot be written", got=str(error), remedy="Choose another one with --run FOLDER"
         ) from error
     with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as screen:
         _cancel_on_interrupt(run)
-        printer = _Printer(screen, quiet=options.quiet)
+        printer = _Printer(screen, quiet=options.quiet or number_of_process() > 0)
         printer.say(f"Run folder: {run.path}")
         status = execute(run, printer.event)
-    error = run.error() or printer.error
+    error = printer.error if number_of_process() else run.error() or printer.error
     if error is not None and status:
         sys.stderr.write(f"freshet: {error}\n")
     return status
+
+
+def _run_of(options: argparse.Namespace, job: Config) -> RunFolder:
+    """The run folder: a new one, or that which the first of several processes makes."""
+    if is_shared() and not options.run:
+        raise ConfigError(
+            "Several processes that share a run have to know its folder", remedy="Name it with --run FOLDER"
+        )
+    if number_of_process() > 0:
+        return RunFolder(options.run)
+    if options.run:
+        return RunFolder.create_at(options.run, options.verb, job)
+    return RunFolder.create("runs", options.verb, job)
 
 
 def absolute_paths(verb: str, values: Any, folder: Path) -> Any:
@@ -110,9 +120,9 @@ def absolute_paths(verb: str, values: Any, folder: Path) -> Any:
     if not isinstance(values, dict):
         return values
     if verb == "tune" and isinstance(values.get("train"), dict):
-        return {**values, "train": absolute_paths("train", values["train"], folder)}
+        values = {**values, "train": absolute_paths("train", values["train"], folder)}
     done = dict(values)
-    for key in ("model", "dataset", "predicted", "observed", "output", "mask"):
+    for key in ("model", "dataset", "predicted", "observed", "output", "mask", "storage", "source", "scalers_file"):
         if key in type_hints(JOBS[verb]) and isinstance(done.get(key), str):
             done[key] = _absolute(done[key], folder)
     if isinstance(done.get("terrain"), dict) and "dem" in done["terrain"]:

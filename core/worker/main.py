@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional, TextIO
 
+from ..contracts.config import Config
 from ..contracts.errors import Cancelled, ConfigError, FreshetError, RunError
 from ..contracts.events import FINAL_EVENTS, Event, EventKind
 from ..contracts.run_folder import HEARTBEAT_SECONDS, RunFolder, RunState
+from .beside import check_verb, compute_along, number_of_process, told_of_the_end
 
 if TYPE_CHECKING:
     from ..explain.session import Session
@@ -42,8 +44,12 @@ def execute(
     """Execute the job of ``run``. Every event is appended to the folder, then given to ``listener``.
 
     Standard output is turned into ``log.txt`` while the job computes, since libraries print there. A ``session`` is
-    that of a worker that stays, which has chosen its own priority. Returns the exit status.
+    that of a worker that stays, which has chosen its own priority. Of several processes that share the work the first
+    does all this, the others compute. Returns the exit status.
     """
+    if number_of_process() > 0:
+        lower_priority(_LOW_PRIORITY)
+        return compute_along(run, lambda verb, job: _events_of_verb(verb, job, run, None))
 
     def tell(event: Event) -> None:
         try:
@@ -60,11 +66,12 @@ def execute(
         return EXIT_BAD_INPUT
     if session is None:
         lower_priority(_LOW_PRIORITY)
-    with _heartbeat(run), _guarded_output(run) as log:
+    with heartbeat(run), _guarded_output(run) as log:
         try:
-            for event in _events_of(run, session):
-                tell(event)
-                _heed_cancel(run)
+            with told_of_the_end():
+                for event in _events_of(run, session):
+                    tell(event)
+                    _heed_cancel(run)
         except Cancelled:
             tell(Event(EventKind.CANCELLED, {}))
             return EXIT_CANCELLED
@@ -81,15 +88,22 @@ def execute(
 
 
 def _events_of(run: RunFolder, session: Optional[Session]) -> Iterator[Event]:
-    from .verbs import QUESTIONS, VERBS, hello
+    from .verbs import hello
 
     header = run.header()
     job = run.job()
     verb = header["verb"]
     yield hello(verb)
-    yield from VERBS[verb](job, run, session) if verb in QUESTIONS else VERBS[verb](job, run)
+    check_verb(verb)
+    yield from _events_of_verb(verb, job, run, session)
     yield Event(EventKind.PROGRESS, {"fraction": 1.0, "text": "Done"})
     yield Event(EventKind.DONE, {})
+
+
+def _events_of_verb(verb: str, job: Config, run: RunFolder, session: Optional[Session]) -> Iterator[Event]:
+    from .verbs import QUESTIONS, VERBS
+
+    return VERBS[verb](job, run, session) if verb in QUESTIONS else VERBS[verb](job, run)
 
 
 def _claim(run: RunFolder) -> None:
@@ -113,8 +127,8 @@ def _heed_cancel(run: RunFolder) -> None:
 
 
 @contextlib.contextmanager
-def _heartbeat(run: RunFolder) -> Iterator[None]:
-    """A thread that notes every second that this process lives."""
+def heartbeat(run: RunFolder) -> Iterator[None]:
+    """A thread that notes every second that this process lives, in a run folder or that of a trial."""
     stop = threading.Event()
 
     def beat() -> None:

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from torch import manual_seed, nn
 
-from ..contracts.errors import DataError
+from ..contracts.ensemble_file import is_ensemble
+from ..contracts.errors import DataError, ModelFileError
 from ..contracts.events import Artifact, Event, EventKind
 from ..contracts.model_card import ModelCard
 from ..contracts.run_folder import RunFolder
@@ -18,6 +19,7 @@ from ..data.splits import Split
 from ..data.store import Dataset, open_datasets
 from ..inference.trained import results_of_training, write_mean_scores
 from ..inference.training_mean import MeanOfTraining
+from ..training.distributed import process_number
 from ..training.fitting import fit_module
 from ..training.model_file import build_from_card, load_model, save_model
 from ..training.setup import (
@@ -71,6 +73,11 @@ def train(job: TrainJob, run: RunFolder) -> Iterator[Event]:
     """Train a model from random weights."""
     yield Event(EventKind.PROGRESS, {"fraction": 0.0, "text": "Reading the datasets"})
     with opened(job) as ready:
+        if job.members > 1:
+            from .ensemble import train_members
+
+            yield from train_members(job, ready, run)
+            return
         manual_seed(job.training.seed)
         yield from _train_and_judge(build_from_card(ready.card), ready, job.training, run)
 
@@ -79,6 +86,12 @@ def finetune(job: FinetuneJob, run: RunFolder) -> Iterator[Event]:
     """Train a saved model further. Its variables, window and scalers stay those of the source, so units keep their
     meaning.
     """
+    if is_ensemble(job.model):
+        raise ModelFileError(
+            "An ensemble cannot be trained further as one",
+            got=job.model,
+            remedy="Choose the model file of one of its members",
+        )
     module, source = load_model(job.model)
     with contextlib.ExitStack() as stack:
         datasets = open_all(job.datasets, stack)
@@ -106,16 +119,24 @@ def judged_model(module: nn.Module, ready: Ready, run: RunFolder, history: Seque
     """Save a trained module, judge it on the test period of every dataset, save it again with its scores."""
     card = ready.card.replace(parameters=sum(p.numel() for p in module.parameters() if p.requires_grad))
     save_model(run.model_file, module, card)
+    scores = yield from scores_of(module, card, ready, run, history)
+    save_model(run.model_file, module, card.replace(scores=scores))
+    artifact = Artifact(kind="model", path="results/model.safetensors", title=card.title, variable=card.target.name)
+    yield Event(EventKind.ARTIFACT, artifact.to_dict())
+
+
+def scores_of(
+    module: nn.Module, card: ModelCard, ready: Ready, run: RunFolder, history: Sequence[dict]
+) -> Generator[Event, None, dict]:
+    """Maps, report and scores of a module on the test period of every dataset; gives the scores by dataset."""
     scores, known, judged = {}, MeanOfTraining(card, ready.datasets), _judged(ready)
     for number, (dataset, split) in enumerate(judged):
         folder = f"{'sequence' if dataset.sequence else 'basin'}_{number + 1}" if len(judged) > 1 else ""
         results = results_of_training(module, card, dataset, split, run, history, folder=folder, known=known)
-        scores[dataset.name] = yield from _scaled(results, number / len(judged), 1 / len(judged))
+        scores[dataset.name] = yield from scaled(results, number / len(judged), 1 / len(judged))
     if len(judged) > 1:
         write_mean_scores([item for item in scores.values() if item], run)
-    save_model(run.model_file, module, card.replace(scores=scores))
-    artifact = Artifact(kind="model", path="results/model.safetensors", title=card.title, variable=card.target.name)
-    yield Event(EventKind.ARTIFACT, artifact.to_dict())
+    return scores
 
 
 def _judged(ready: Ready) -> list[tuple[Dataset, Split]]:
@@ -137,16 +158,18 @@ def _train_and_judge(module: nn.Module, ready: Ready, config: TrainingConfig, ru
         {"level": "info", "text": f"{count:,} parameters, {windows:,} training windows. {ready.note}".strip()},
     )
     history = []
-    for event in _scaled(
+    for event in scaled(
         fit_module(module, ready.sets, config, run.checkpoints, ready.card.warm_up), 0.0, _TRAINING_SHARE
     ):
         if event.kind is EventKind.METRIC:
             history.append(event.values)
         yield event
-    yield from _scaled(judged_model(module.to("cpu"), ready, run, history), _TRAINING_SHARE, 0.999 - _TRAINING_SHARE)
+    if process_number() > 0:
+        return  # the first process judges and writes
+    yield from scaled(judged_model(module.to("cpu"), ready, run, history), _TRAINING_SHARE, 0.999 - _TRAINING_SHARE)
 
 
-def _scaled(events: Generator[Event, None, T], start: float, share: float) -> Generator[Event, None, T]:
+def scaled(events: Generator[Event, None, T], start: float, share: float) -> Generator[Event, None, T]:
     """The same events, with progress from ``start`` to ``start + share``; gives what the generator gives."""
     while True:
         try:

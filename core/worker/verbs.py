@@ -114,6 +114,18 @@ def _shares(job: Config, run: RunFolder, session: Optional[Session] = None) -> I
     yield from shares(job, run, session)
 
 
+def _import_model(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..inference.exchange.importing import import_model
+
+    yield from import_model(job, run)
+
+
+def _export_model(job: Config, run: RunFolder) -> Iterator[Event]:
+    from ..inference.exchange.exporting import export_model
+
+    yield from export_model(job, run)
+
+
 def _doctor(job: Config, run: RunFolder) -> Iterator[Event]:
     from .doctor import doctor
 
@@ -135,6 +147,8 @@ VERBS: dict[str, Callable[..., Iterator[Event]]] = {
     "drivers": _drivers,
     "shares": _shares,
     "tune": _tune,
+    "import-model": _import_model,
+    "export-model": _export_model,
     "doctor": _doctor,
 }
 

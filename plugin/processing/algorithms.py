@@ -28,7 +28,7 @@ from ...core.contracts.models import model_names
 from ..datasets import check_length, read_summary, sequence_of
 from ..fitting import check_gauges, check_task
 from .base import JobAlgorithm
-from .parameters import Entry, entries, entry, finish, take_period
+from .parameters import Entry, absolute, entries, entry, finish, take_period
 
 _SPLIT = ("validation_share", "test_share", "validation_sequences", "test_sequences")
 _PERIODS = ("train", "validation", "test")
@@ -44,6 +44,8 @@ _TASK = (
     "use", "target", "inputs", "static", "season", "window", "warm_up", "lead", "leads", "also", "ahead",
     "run_through", "hidden_share", "hiding", "scalers",
 )  # fmt: skip
+_MEMBERS = tuple(entries(TrainJob, ("members", "bootstrap")))
+_SEARCH = ("trials", "sampler", "pruning", "pruning_epochs", "storage")
 _PERIOD = tuple(entries(PeriodConfig))
 
 
@@ -59,7 +61,7 @@ class TrainAlgorithm(JobAlgorithm):
         entry(ModelConfig, "family", kind="choice", choices=model_names()),
         entry(ModelConfig, "options"),
     )
-    entries = (*own, *_SPLITTING, *_TRAINING, *_TITLE)
+    entries = (*own, *_MEMBERS, *_SPLITTING, *_TRAINING, *_TITLE)
 
     def job(self, values: dict[str, Any], context: QgsProcessingContext) -> TrainJob:
         """The training; the variables that it names must be in every dataset."""
@@ -74,16 +76,17 @@ class TuneAlgorithm(TrainAlgorithm):
     verb, title, icon_name = "tune", "Search for better options", "train"
     summary = "Trains with options drawn from ranges, judges each by the validation loss, and saves the best model."
     outputs = ("MODEL", "REPORT", *_SCORES)
-    own = (*TrainAlgorithm.own, entry(TuneJob, "trials"), entry(TuneJob, "space", optional=False))
+    own = (*TrainAlgorithm.own, entry(TuneJob, "space", optional=False), *entries(TuneJob, _SEARCH))
     entries = (*own, *_SPLITTING, *_TRAINING, *_TITLE)
 
     def job(self, values: dict[str, Any], context: QgsProcessingContext) -> TuneJob:
         """The search around a training; its seed is that of the training."""
         fields = self.read(values, context)
-        trials, space, title = fields.pop("trials"), fields.pop("space"), fields["title"]
-        train = train_job(fields)
+        search = {name: fields.pop(name) for name in ("space", *_SEARCH)}
+        search["storage"] = absolute(search["storage"])
+        title, train = fields["title"], train_job(fields)
         _check_variables(train)
-        return TuneJob(train=train, trials=trials, space=space, seed=train.training.seed, title=title)
+        return TuneJob(train=train, **search, seed=train.training.seed, title=title)
 
 
 class FinetuneAlgorithm(JobAlgorithm):

@@ -36,7 +36,13 @@ _RASTERS = {
     "PROBE": ("probe", "Prediction of the best probe"),
     "DRIVER": ("driver", "Dominant driver"),
 }
-_FILES = {"MODEL": "Model file", "DATASET": "Dataset", "SERIES": "Series at gauges (CSV)", "TABLE": "Table (CSV)"}
+_FILES = {
+    "MODEL": "Model file",
+    "ONNX": "ONNX file",
+    "DATASET": "Dataset",
+    "SERIES": "Series at gauges (CSV)",
+    "TABLE": "Table (CSV)",
+}
 _VECTORS = {"GAUGES": ("gauges", "Gauges with scores"), "REGION": ("region", "Region of most influence")}
 _NUMBERS = {"NSE": "NSE, pooled", "KGE": "KGE, pooled", "RMSE": "RMSE, pooled"}
 

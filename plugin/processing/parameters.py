@@ -29,6 +29,8 @@ from ...core.contracts.config import parse_json, rule_of, type_hints
 _FILTERS = {
     "model": "Model (*.safetensors)",
     "dataset": "Dataset (*.nc)",
+    "foreign": "Model of Keras or PyTorch (*.keras *.h5 *.hdf5 *.pt *.pth)",
+    "table": "JSON (*.json)",
 }
 
 
@@ -37,7 +39,8 @@ class Entry:
     """One field of a job as a parameter of an algorithm.
 
     ``kind``: text, texts (comma-separated), wholes (numbers, likewise), json, whole, number, flag, choice, choices
-    (several), model, models, dataset, datasets. ``field`` is the name of the field.
+    (several), model, models, dataset, datasets, foreign (a model of another library), table (a JSON file). ``field`` is
+    the name of the field.
     """
 
     name: str
@@ -277,6 +280,8 @@ _MAKERS = {
     "choices": _choices,
     "model": _file,
     "dataset": _file,
+    "foreign": _file,
+    "table": _file,
     "datasets": _files,
     "models": _files,
 }
@@ -297,8 +302,9 @@ _READERS = {
         algorithm, item.name, item.choices, values, context
     ),
     "model": lambda item, algorithm, values, context: absolute(algorithm.parameterAsString(values, item.name, context)),
-    "dataset": lambda item, algorithm, values, context: absolute(
-        algorithm.parameterAsString(values, item.name, context)
+    **dict.fromkeys(
+        ("dataset", "foreign", "table"),
+        lambda item, algorithm, values, context: absolute(algorithm.parameterAsString(values, item.name, context)),
     ),
     "datasets": _read_files,
     "models": _read_files,

@@ -15,6 +15,7 @@ from .algorithms import (
     TrainAlgorithm,
     TuneAlgorithm,
 )
+from .exchange import ExportModelAlgorithm, ImportModelAlgorithm
 from .prepare import PrepareAlgorithm
 from .questions import (
     DriversAlgorithm,
@@ -41,12 +42,14 @@ ALGORITHMS = (
     DriversAlgorithm,
     SharesAlgorithm,
     TuneAlgorithm,
+    ImportModelAlgorithm,
+    ExportModelAlgorithm,
 )
 
 
 class FreshetProvider(QgsProcessingProvider):
-    """Algorithms freshet:prepare, terrain, train, finetune, predict, compare, evaluate, tune, and the questions
-    explain, importance, probe, whatif, drivers, shares.
+    """Algorithms freshet:prepare, terrain, train, finetune, predict, compare, evaluate, tune, importmodel, exportmodel,
+    and the questions explain, importance, probe, whatif, drivers, shares.
     """
 
     def id(self) -> str:

@@ -29,9 +29,11 @@ from freshet.plugin.processing import base
 from freshet.plugin.processing.outputs import results_of
 from freshet.plugin.processing.provider import FreshetProvider
 
+EXCHANGE = ("importmodel", "exportmodel")
 QUESTIONS = "explain importance probe whatif drivers shares".split()
 IDS = {
-    f"freshet:{name}" for name in [*"prepare terrain train finetune predict compare evaluate tune".split(), *QUESTIONS]
+    f"freshet:{name}"
+    for name in [*"prepare terrain train finetune predict compare evaluate tune".split(), *QUESTIONS, *EXCHANGE]
 }
 TRAIN = {"TARGET": "sm", "INPUTS": "rain", "STATIC": "dem", "WINDOW": 5}
 

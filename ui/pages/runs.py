@@ -43,6 +43,8 @@ VERBS = {
     "drivers": "dominant drivers",
     "shares": "shares of contribution",
     "tune": "search",
+    "import-model": "imported model",
+    "export-model": "exported model",
     "doctor": "engine check",
 }
 _COLOURS = {RunState.FAILED: "#b2182b", RunState.LOST: "#b2182b", RunState.CANCELLED: "#777777"}
