@@ -57,6 +57,7 @@ class RunFolder:
     checkpoints = property(lambda self: self.path / "checkpoints")
     report_file = property(lambda self: self.path / "report.html")
     model_file = property(lambda self: self.path / "results" / "model.safetensors")
+    ensemble_file = property(lambda self: self.path / "results" / "ensemble.json")
     scores_file = property(lambda self: self.path / "results" / "scores.json")
 
     @classmethod

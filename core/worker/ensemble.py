@@ -81,7 +81,7 @@ def _judged(job: TrainJob, members: list[Member], ready: Ready, run: RunFolder, 
         scores=scores,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    write_ensemble(run.results / "ensemble.json", ensemble)
+    write_ensemble(run.ensemble_file, ensemble)
     target = ready.card.target.name
     yield _told("model", "results/model.safetensors", f"{cards[best].title}, best in validation", target)
     for name, card in zip(names, cards):

@@ -27,7 +27,7 @@ from ...core.contracts import Config, PeriodConfig, Rule
 from ...core.contracts.config import parse_json, rule_of, type_hints
 
 _FILTERS = {
-    "model": "Model (*.safetensors)",
+    "model": "Model or ensemble (*.safetensors ensemble.json)",
     "dataset": "Dataset (*.nc)",
     "foreign": "Model of Keras or PyTorch (*.keras *.h5 *.hdf5 *.pt *.pth)",
     "table": "JSON (*.json)",

@@ -26,6 +26,7 @@ from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QLineEdit
 
 from freshet.core.contracts import Artifact, ConfigError, Event, EventKind, ExplainJob, RunFolder, RunState
+from freshet.core.contracts.ensemble_file import EnsembleFile, write_ensemble
 from freshet.core.contracts.model_card import CARD_KEY
 from freshet.plugin.layers import RUN_PROPERTY
 from freshet.plugin.runs import RunSummary
@@ -584,6 +585,22 @@ def test_several_models_are_explained_in_their_mean(page, panel, runs, datasets,
     finish(runs, run.path)
     words = panel.answer().words.text()
     assert "Mean of 2 models" in words and "0.02 apart" in words and "Rain \u00b1 0.01" in words
+
+
+def test_an_ensemble_of_a_run_can_be_asked_as_one(page, panel, runs, tmp_path):
+    run = RunFolder.create(tmp_path / "runs", "train", panel_job(), "five")
+    (run.results / "members").mkdir(parents=True)
+    for path in (run.model_file, run.results / "members" / "member_01.safetensors"):
+        card_file(path)
+    write_ensemble(run.ensemble_file, EnsembleFile(members=("members/member_01.safetensors",)))
+    runs.list.append(RunSummary(str(run.path), "train", "five", RunState.DONE, "2026-01-01T12:00:00"))
+    runs.changed.emit()
+    offered = [page.subject.model.itemText(i) for i in range(page.subject.model.count())]
+    assert offered == ["five, mean of its members", "five", "A model file ..."]
+    page.subject.model.setCurrentIndex(0)
+    panel.place.set_kind("basin")
+    assert panel.job().model == str(run.ensemble_file)
+    assert [panel.members.item(i).text() for i in range(panel.members.count())] == ["five"]
 
 
 # -- the frame

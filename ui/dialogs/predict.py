@@ -77,7 +77,12 @@ class PredictDialog(QDialog):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         column.addLayout(form)
-        self.model = PathField("freshetPredictModel", tr("Saved model"), "open", tr("Freshet models (*.safetensors)"))
+        self.model = PathField(
+            "freshetPredictModel",
+            tr("Saved model"),
+            "open",
+            tr("Freshet models (*.safetensors ensemble.json)"),
+        )
         self.about = QLabel()
         self.about.setObjectName("freshetPredictAbout")
         self.about.setWordWrap(True)
@@ -117,7 +122,10 @@ class PredictDialog(QDialog):
             return
         if not self.model.path():
             self.notice.say(
-                tr("Choose a saved model file (.safetensors); every training writes one into its run folder.")
+                tr(
+                    "Choose a saved model file (.safetensors), or the ensemble.json of an ensemble; every training "
+                    "writes one into its run folder."
+                )
             )
             return
         try:

@@ -9,6 +9,7 @@ from qgis.PyQt.QtWidgets import QCheckBox, QFormLayout, QWidget
 
 from ...core.contracts import Artifact, Event, EventKind, ExplainJob, FreshetError, RunFolder, RunState
 from ...core.contracts.config import rule_of
+from ...core.contracts.ensemble_file import is_ensemble
 from ...core.contracts.explain_checks import check_explainable
 from ...core.contracts.explain_methods import METHOD_WORDS
 from ...core.contracts.models import family
@@ -94,7 +95,8 @@ class AttributionPanel(Panel):
         """
         self.place.follow()
         self.date.propose()
-        others = [(path, title, False) for title, path in trained_models(self.context.runs)]
+        known = trained_models(self.context.runs)
+        others = [(path, title, False) for title, path in known if not is_ensemble(path)]
         self.members.fill([entry for entry in others if entry[0] != self.context.asked().model])
         self._members_fold.setVisible(self.members.count() > 0)
         self._follow_refusal()

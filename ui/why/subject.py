@@ -36,7 +36,10 @@ class Subject(QWidget):
             combo.setObjectName(f"freshetWhy{name}")
             combo.setToolTip(tip)
         self.model_file = PathField(
-            "freshetWhyModelFile", tr("Saved model"), "open", tr("Freshet models (*.safetensors)")
+            "freshetWhyModelFile",
+            tr("Saved model"),
+            "open",
+            tr("Freshet models (*.safetensors ensemble.json)"),
         )
         self.notice = Notice("freshetWhyModelNotice")
         self._rows = QFormLayout(self)
@@ -105,7 +108,11 @@ def _named(item: Any) -> str:
 
 
 def trained_models(runs: Runs) -> list[tuple[str, str]]:
-    """Title and model file of each finished training, the newest first."""
+    """Title and model file of each finished training, the newest first; an ensemble stands before its best member."""
     done = [item for item in runs.runs() if item.verb in _TRAINED and item.state is RunState.DONE]
-    files = [(item.title, RunFolder(item.path).model_file) for item in done]
+    files = []
+    for item in done:
+        run = RunFolder(item.path)
+        files.append((tr("{title}, mean of its members").format(title=item.title), run.ensemble_file))
+        files.append((item.title, run.model_file))
     return [(title, str(path)) for title, path in files if path.is_file()]
