@@ -80,7 +80,7 @@ def write_results(study: optuna.Study, space: Sequence[Dimension], run: RunFolde
         yield _told(Artifact(kind="table", path=f"results/{name}", title=title))
     for name in names:
         yield _told(Artifact(kind="chart", path=f"results/{name}", title=_TITLE, note=_NOTE))
-    text = "; ".join(f"{item.space.key} {item.rank:+.2f} (n {len(item.losses)})" for item in options if item.rank)
+    text = "; ".join(f"{item.space.words} {item.rank:+.2f} (n {len(item.losses)})" for item in options if item.rank)
     if text:
         words = f"Rank correlation with the validation loss, below 0 where larger is better: {text}."
         yield Event(EventKind.MESSAGE, {"level": "info", "text": words})
@@ -133,7 +133,7 @@ def _bars(axis: Any, options: Sequence[Option]) -> None:
         )  # fmt: skip
     axis.axvline(0.0, color=INK, lw=0.8)
     axis.set(xlim=(-1.3, 1.3), xticks=[-1, -0.5, 0, 0.5, 1], ylim=(-0.6, len(options) - 0.4))
-    axis.set_yticks(range(len(options)), [item.space.key for item in reversed(options)], fontsize=9)
+    axis.set_yticks(range(len(options)), [item.space.words for item in reversed(options)], fontsize=9)
     axis.set_xlabel("Spearman's rank correlation: left, larger is better; right, smaller is better", fontsize=8.5)
     _quiet(axis)
 
@@ -149,11 +149,29 @@ def _scatter(axis: Any, item: Option, first: bool) -> None:
         axis.set_xticks(range(len(choices)), labels, fontsize=7.5, rotation=20 if max(map(len, labels)) > 6 else 0)
         axis.set_xlim(-0.5, len(choices) - 0.5)
     elif item.space.log or (len(item.places) and item.places.min() > 0 and item.places.max() > 50 * item.places.min()):
-        axis.set_xscale("log")
-    axis.set_xlabel(item.space.key, fontsize=8.5, color=INK)
+        _logarithmic(axis)
+    axis.set_xlabel(item.space.words, fontsize=8.5, color=INK)
     if first:
         axis.set_ylabel("validation loss", fontsize=8.5, color=INK)
     _quiet(axis)
+
+
+def _logarithmic(axis: Any) -> None:
+    """A logarithmic axis with few labels, in plain numbers: matplotlib's own ones overlap on so small a chart. A range
+    that spans no power of ten has no place for them, and stays even.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = axis.get_xlim()
+    if low > 0.0 and high < 3.0 * low:
+        axis.locator_params(axis="x", nbins=4)
+        return
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    near = (1.0, 2.0, 5.0) if high < 30.0 * low else (1.0,)
+    axis.xaxis.set_major_locator(LogLocator(subs=near, numticks=8))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def _quiet(axis: Any) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Optional, Union
 
+from ..contracts.config import rule_of
 from ..contracts.errors import ConfigError
+from ..contracts.models import family
 from ..contracts.search_job import TuneJob
-from ..contracts.training_job import TrainJob
+from ..contracts.training_job import TrainingConfig, TrainJob
 
 if TYPE_CHECKING:
     import optuna
@@ -24,13 +27,19 @@ Number = Union[int, float]
 
 @dataclass(frozen=True)
 class Dimension:
-    """One key: its ``choices``, or a range from ``low`` to ``high`` of whole numbers or not."""
+    """One key: its ``choices``, or a range from ``low`` to ``high`` of whole numbers or not; ``label`` in words."""
 
     key: str
     choices: Optional[list] = None
     low: Number = 0
     high: Number = 1
     log: bool = False
+    label: str = ""
+
+    @property
+    def words(self) -> str:
+        """How people are told of it."""
+        return self.label or self.key
 
     @property
     def whole(self) -> bool:
@@ -75,7 +84,26 @@ def dimensions(job: TuneJob) -> list[Dimension]:
             f"A search cannot vary '{unlike[0]}': trials are compared by their validation loss, and it changes that",
             remedy="Take it out of the search space, and make a search for each of its values",
         )
-    return found
+    return [replace(item, label=_label(item.key, job.train)) for item in found]
+
+
+def option_words(space: Sequence[Dimension], options: Mapping[str, Any]) -> str:
+    """The options of a trial for people: 'Learning rate 0.000682, Channels per layer [16]'."""
+    return ", ".join(f"{item.words} {_short(options[item.key])}" for item in space)
+
+
+def _label(key: str, job: TrainJob) -> str:
+    """What the dialogs call a key that :func:`with_options` has taken."""
+    group, _, name = key.rpartition(".")
+    if group == "model":
+        found = [option.rule.label for option in family(job.model.family).options if option.name == name]
+        return found[0] if found else key
+    rule = rule_of(TrainingConfig if group else TrainJob, name)
+    return rule.label if rule is not None else key
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else json.dumps(value).strip('"')
 
 
 def grid_size(space: list[Dimension]) -> int:

@@ -6,7 +6,6 @@ at the end the best model alone is judged by it.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
@@ -27,7 +26,7 @@ from ..training.fitting import fit_module
 from ..training.model_file import build_from_card
 from .main import heartbeat
 from .search_results import write_results, write_trials
-from .search_space import Dimension, dimensions, grid_size, with_options
+from .search_space import Dimension, dimensions, grid_size, option_words, with_options
 from .search_storage import STUDY, Storage, check_same, here
 from .train import judged_model, opened
 
@@ -242,7 +241,7 @@ def _tried(search: _Search, trial: Trial) -> Generator[Event, None, Optional[Fre
         try:
             folder.beat(here()["pid"])
             options = _drawn(search, trial)
-            yield _message(f"Trial {number + 1} of {search.wanted}: {json.dumps(options)}")
+            yield _message(f"Trial {number + 1} of {search.wanted}: {option_words(search.space, options)}")
             loss = yield from _trained(search, trial, options, folder)
             yield from search.storage.free()
             search.study.tell(trial, loss)

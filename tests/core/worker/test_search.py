@@ -22,7 +22,7 @@ from freshet.core.contracts import ConfigError, EventKind, RunError, RunFolder, 
 from freshet.core.worker import search_storage  # noqa: E402
 from freshet.core.worker.main import execute  # noqa: E402
 from freshet.core.worker.search_results import figure_of, options_of  # noqa: E402
-from freshet.core.worker.search_space import Dimension, dimensions, grid_size  # noqa: E402
+from freshet.core.worker.search_space import Dimension, dimensions, grid_size, option_words  # noqa: E402
 from freshet.core.worker.tune import tune  # noqa: E402
 
 LAUNCH = Path(__file__).resolve().parents[3] / "core" / "worker" / "launch.py"
@@ -302,6 +302,25 @@ def test_the_rank_correlation_is_that_of_the_ranks():
     bars, *scatters = figure.axes
     assert len(scatters) == 3 and [label.get_text() for label in bars.get_yticklabels()] == ["same", "hidden", "rate"]
     assert any("n 12" in text.get_text() for text in bars.texts) and scatters[0].get_xscale() == "log"
+
+
+@pytest.mark.parametrize("span", [(2e-4, 4e-3), (1e-4, 1e-1), (0.011, 0.013)])
+def test_labels_of_a_logarithmic_axis_do_not_overlap(span):
+    rates = np.geomspace(*span, 8)
+    figure = figure_of(options_of([_Trial(rate, rate=rate) for rate in rates], [Dimension("rate", None, *span, True)]))
+    figure.canvas.draw()
+    axis = figure.axes[1].xaxis
+    labels = [label for label in (*axis.get_majorticklabels(), *axis.get_minorticklabels()) if label.get_text()]
+    low, high = figure.axes[1].get_xlim()
+    shown = [label for label in labels if low <= label.get_position()[0] <= high]
+    boxes = sorted((label.get_window_extent().x0, label.get_window_extent().x1) for label in shown)
+    assert boxes and all(before[1] < after[0] for before, after in zip(boxes, boxes[1:]))
+
+
+def test_options_are_told_by_what_the_dialogs_call_them(dataset):
+    space = dimensions(job_of(dataset, {**RATES, "model.hidden": [[2], [3]], "window": [5, 6]}))
+    words = option_words(space, {"training.learning_rate": 0.00068240784, "model.hidden": [2], "window": 5})
+    assert words == "Learning rate 0.000682, Channels per layer [2], Window 5"
 
 
 def test_two_trials_tell_no_rank():
