@@ -10,6 +10,7 @@ import numpy as np
 from ..contracts.events import Artifact, Event
 from ..contracts.run_folder import RunFolder
 from .artifacts import RangeSampler, artifact_event, message, progress, relative, sequential_range, symmetric_limit
+from .ensemble_maps import at_gauges_of_members
 from .evaluate import look_of, model_lines, rain_of, write_scores
 from .figures import Look
 from .gauge_files import GaugeSeries
@@ -50,10 +51,11 @@ def predict_gauges(
         parts.append(frames[:, :, 0])
         done += len(chunk)
         yield progress(0.95 * done / len(ends), f"Predicted {done} of {len(ends)} dates")
+    members = at_gauges_of_members(predictor, ends)
     if judges:
-        series = GaugeSeries.judged(card, dataset, targets, judges)
+        series = GaugeSeries.judged(card, dataset, targets, judges, members)
     else:
-        series = GaugeSeries(card, dataset, targets, np.concatenate(parts))
+        series = GaugeSeries(card, dataset, targets, np.concatenate(parts), members=members)
     look = _look(series)
     yield from series.write(run, look)
     scores = scores_document(judges, card, dataset) if judges else None

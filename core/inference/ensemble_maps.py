@@ -27,6 +27,7 @@ from .geotiff import SeriesWriter, check_space, iso
 from .predictor import Predictor
 
 QUANTILES = (0.05, 0.95)
+KINDS = ("spread", "lower", "upper")
 _SPREAD_RAMP = "YlOrRd"
 _NOTE = (
     "Standard deviation over the {count} members of the ensemble. It tells how far models of other seeds would lie "
@@ -42,8 +43,7 @@ def write_spread(predictor: Predictor, ends: np.ndarray, run: RunFolder, look: L
     card, data, count = predictor.card, predictor.data, len(predictor.module.members)
     leads = [card.lead + number for number in range(card.leads)]
     targets, sampler = data.target_times(ends), RangeSampler(len(ends) * card.leads * data.mask.size)
-    kinds = ("spread", "lower", "upper")
-    check_space(run.results / "spread.tif", 4 * len(kinds) * targets.size * data.mask.size)
+    check_space(run.results / "spread.tif", 4 * len(KINDS) * targets.size * data.mask.size)
     with contextlib.ExitStack() as stack:
         writers = {
             (kind, number): stack.enter_context(
@@ -52,7 +52,7 @@ def write_spread(predictor: Predictor, ends: np.ndarray, run: RunFolder, look: L
                     units=display_units(card.target.units), label=_title(predictor, kind, number),
                 )
             )
-            for kind in kinds
+            for kind in KINDS
             for number, lead in enumerate(leads)
         }  # fmt: skip
         done = 0
@@ -80,6 +80,14 @@ def write_spread(predictor: Predictor, ends: np.ndarray, run: RunFolder, look: L
                 group=look.label,
             )
         )
+
+
+def at_gauges_of_members(predictor: Predictor, ends: np.ndarray) -> dict[str, np.ndarray]:
+    """Spread and quantiles of an ensemble of gauges, each (n, L, G) under its name; nothing for any other model."""
+    if not is_of_members(predictor):
+        return {}
+    found = [maps for _, maps in statistics(predictor, ends)]
+    return {name: np.concatenate([maps[name][:, :, 0] for maps in found]) for name in KINDS}
 
 
 def statistics(predictor: Predictor, ends: np.ndarray) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:

@@ -36,6 +36,7 @@ from .artifacts import (
     sign_words,
     symmetric_limit,
 )
+from .ensemble_maps import at_gauges_of_members
 from .figures import Look
 from .gauge_files import GaugeSeries
 from .geotiff import iso, write_map
@@ -328,7 +329,8 @@ def _evaluation(
     maps = next(predictor.judged(ends[chosen : chosen + 1])).to_judge
     gauges = None
     if card.gauges:
-        gauges = GaugeSeries.judged(card, dataset, predictor.data.target_times(ends), judges)
+        members = at_gauges_of_members(predictor, ends)
+        gauges = GaugeSeries.judged(card, dataset, predictor.data.target_times(ends), judges, members)
         rain = rain_of(dataset, card, np.array(first.dates, dtype="datetime64[s]"), None)[0]
     return Evaluation(
         scores=scores_document(judges, card, dataset),

@@ -8,8 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..contracts.run_folder import RunFolder
 from ..data.store import Dataset
 from ..data.windows import gauge_places
 from .artifacts import artifact_event, display_units, relative
+from .ensemble_maps import KINDS
 from .figures import Look
 from .geotiff import iso
 from .judge import Judge
@@ -33,7 +34,8 @@ Panel = tuple[str, np.ndarray, Optional[np.ndarray], Optional[np.ndarray]]
 @dataclass(frozen=True)
 class GaugeSeries:
     """Predicted series. ``targets`` datetime64 (n, L); ``predicted`` and ``observed`` (n, L, G); ``judge`` of the first
-    lead. The last two are None where nothing could be judged.
+    lead. The last two are None where nothing could be judged. ``members``: of an ensemble the standard deviation and
+    the quantiles of its members, each (n, L, G) under a name of :data:`~.ensemble_maps.KINDS`.
     """
 
     card: ModelCard
@@ -42,13 +44,21 @@ class GaugeSeries:
     predicted: np.ndarray
     observed: Optional[np.ndarray] = None
     judge: Optional[Judge] = None
+    members: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def judged(cls, card: ModelCard, dataset: Dataset, targets: np.ndarray, judges: Sequence[Judge]) -> GaugeSeries:
+    def judged(
+        cls,
+        card: ModelCard,
+        dataset: Dataset,
+        targets: np.ndarray,
+        judges: Sequence[Judge],
+        members: Mapping[str, np.ndarray],
+    ) -> GaugeSeries:
         """What judges that keep their maps have seen, one of them a lead."""
         predicted = np.stack([np.concatenate(judge.kept)[:, 0] for judge in judges], axis=1)
         observed = np.stack([judge.reference.at(targets[:, lead])[:, 0] for lead, judge in enumerate(judges)], axis=1)
-        return cls(card, dataset, targets, predicted, observed, judges[0])
+        return cls(card, dataset, targets, predicted, observed, judges[0], members)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -91,7 +101,7 @@ class GaugeSeries:
                 maximum=look.maximum,
                 dates=(iso(self.targets.min()), iso(self.targets.max())),
                 step_seconds=self.card.step_seconds,
-                note="One row for each date, gauge and lead; delta is predicted - observed.",
+                note="One row for each date, gauge and lead; delta is predicted - observed." + _words(self.members),
                 group=look.label,
             )
         )
@@ -100,14 +110,15 @@ class GaugeSeries:
     def _table(self) -> str:
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        further = [name for name in KINDS if name in self.members]
+        writer.writerow((*COLUMNS, *further))
         observed = np.full_like(self.predicted, np.nan) if self.observed is None else self.observed
         for step, lead in np.ndindex(*self.targets.shape):
             date = iso(self.targets[step, lead])
             for gauge, name in enumerate(self.ids):
                 value, truth = float(self.predicted[step, lead, gauge]), float(observed[step, lead, gauge])
                 row = (date, name, self.card.lead + lead, _text(value), _text(truth), _text(value - truth))
-                writer.writerow(row)
+                writer.writerow((*row, *(_text(float(self.members[key][step, lead, gauge])) for key in further)))
         return table.getvalue()
 
     def _write_places(self, run: RunFolder, look: Look) -> Iterator[Event]:
@@ -167,6 +178,12 @@ def _scores(judge: Judge, gauge: int) -> dict[str, Any]:
     for name in ("persistence", "climatology"):
         values[f"nse_{name}"] = float(getattr(judge, name).maps()["nse"][0, gauge])
     return {name: round(value, 6) if np.isfinite(value) else None for name, value in values.items()}
+
+
+def _words(members: Mapping[str, np.ndarray]) -> str:
+    if not members:
+        return ""
+    return " Of the ensemble's members: spread is the standard deviation, lower and upper the 5 % and 95 % quantiles."
 
 
 def _text(value: float) -> str:

@@ -151,6 +151,29 @@ def test_a_model_of_gauges_trains_predicts_and_is_judged(basin, tmp_path, name):
     assert (judged.results / "series.csv").read_text() == (run.results / "series.csv").read_text()
 
 
+def test_an_ensemble_tells_its_spread_at_the_gauges(basin, tmp_path):
+    job = training(basin, members=2, model={"family": "lstm", "options": SMALL["lstm"]})
+    run = run_job(job, tmp_path / "train", "train")
+    asked = {"model": str(run.ensemble_file), "dataset": str(basin)}
+    both = rows_of(run_job(PredictJob.from_dict(asked), tmp_path / "p", "predict").results / "series.csv")
+    alone = []
+    for number in (1, 2):
+        asked["model"] = str(run.results / "members" / f"member_{number:02d}.safetensors")
+        alone.append(run_job(PredictJob.from_dict(asked), tmp_path / f"p{number}", "predict"))
+    alone = [[float(row["predicted"]) for row in rows_of(one.results / "series.csv")] for one in alone]
+    for row, one, two in zip(both, *alone):
+        assert float(row["predicted"]) == pytest.approx((one + two) / 2, rel=1e-4, abs=1e-5)
+        assert float(row["spread"]) == pytest.approx(abs(one - two) / 2**0.5, rel=1e-3, abs=1e-4)
+        low, high = sorted((one, two))
+        assert float(row["lower"]) == pytest.approx(low + 0.05 * (high - low), rel=1e-3, abs=1e-4)
+        assert float(row["upper"]) == pytest.approx(high - 0.05 * (high - low), rel=1e-3, abs=1e-4)
+    assert any(float(row["spread"]) > 0 for row in both)
+    assert (
+        "spread"
+        not in rows_of(run_job(PredictJob.from_dict(asked), tmp_path / "p3", "predict").results / "series.csv")[0]
+    )
+
+
 def test_a_basin_without_discharge_is_predicted_with_the_gauges_of_the_model(basin, tmp_path):
     model = run_job(training(basin), tmp_path / "train", "train").model_file
     other = write_basin(tmp_path / "other.nc", with_flow=False, seed=3)
