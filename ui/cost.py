@@ -16,7 +16,7 @@ from .text import format_step, tr
 _LOOKED_AT = 30
 _ALIKE = (
     "datasets", "target", "also", "inputs", "ahead", "static", "season", "window", "warm_up", "lead", "leads", "split",
-    "scalers",
+    "scalers", "members",
 )  # fmt: skip
 _ALIKE_TRAINING = ("batch", "window_stride", "supervised_steps", "device", "precision", "threads")
 

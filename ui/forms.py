@@ -97,6 +97,17 @@ class Form(QWidget):
         if not shown:
             self.say(name, "")
 
+    def chosen(self) -> dict[str, Any]:
+        """Name and value of the fields that are chosen from a list."""
+        return {name: editor.currentData() for name, editor in self.editors.items() if isinstance(editor, QComboBox)}
+
+    def follow(self, chosen: dict[str, Any]) -> None:
+        """Show the rows that are read with these choices, and leave out those that are not."""
+        for item in self._fields:
+            if item.rule.only_with:
+                name, *values = item.rule.only_with
+                self.show_row(item.name, chosen.get(name) in values)
+
     def tell(self, field: str, sentence: str) -> None:
         """Put a sentence below ``field`` where the form has it, and take all others away."""
         for name in self.editors:

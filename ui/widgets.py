@@ -72,6 +72,16 @@ def row(*widgets: Any, stretch: bool = True) -> QHBoxLayout:
     return layout
 
 
+def stacked(*widgets: QWidget) -> QWidget:
+    """One widget of several, one below the other, without margins."""
+    whole = QWidget()
+    column = QVBoxLayout(whole)
+    column.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        column.addWidget(widget)
+    return whole
+
+
 def refill(combo: QComboBox, entries: list, wanted: Any = None) -> None:
     """Show ``entries`` (text, data) without a signal; what was chosen stays, else the one of key ``wanted``, else the
     first. A key is the path of the data, or the data itself.

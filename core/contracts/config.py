@@ -22,7 +22,8 @@ class Rule:
     """What a value must be and how a person is told of it.
 
     ``minimum`` and ``maximum`` are inclusive; ``choices`` are the only values allowed; ``unit`` is printed behind the
-    value; ``empty`` says what an empty field means.
+    value; ``empty`` says what an empty field means. ``only_with`` names another field of the same configuration and the
+    values of it with which this one is read; forms leave it out with others.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Rule:
     choices: tuple = ()
     empty: str = ""
     advanced: bool = False
+    only_with: tuple = ()
 
 
 def setting(default: Any = MISSING, *, label: str, help: str, **rule: Any) -> Any:

@@ -72,6 +72,7 @@ class TrainingConfig(Config):
         minimum=1,
         maximum=100000,
         advanced=True,
+        only_with=("schedule", "step", "plateau"),
     )
     schedule_factor: float = setting(
         0.5,
@@ -80,6 +81,7 @@ class TrainingConfig(Config):
         minimum=0.001,
         maximum=0.999,
         advanced=True,
+        only_with=("schedule", "step", "plateau"),
     )
     rate_warm_up: float = setting(
         0.0,
@@ -106,6 +108,7 @@ class TrainingConfig(Config):
         minimum=1e-3,
         maximum=1e3,
         advanced=True,
+        only_with=("loss", "huber"),
     )
     quantile: float = setting(
         0.5,
@@ -114,6 +117,7 @@ class TrainingConfig(Config):
         minimum=0.001,
         maximum=0.999,
         advanced=True,
+        only_with=("loss", "quantile"),
     )
     rare_emphasis: float = setting(
         1.0,
@@ -122,6 +126,7 @@ class TrainingConfig(Config):
         minimum=0.0,
         maximum=1.0,
         advanced=True,
+        only_with=("loss", "rare"),
     )
     ssim_share: float = setting(
         0.5,
@@ -130,6 +135,7 @@ class TrainingConfig(Config):
         minimum=0.0,
         maximum=1.0,
         advanced=True,
+        only_with=("loss", "ssim"),
     )
     seed: int = setting(
         1, label="Seed", help="Same seed, same data, same machine: same model.", minimum=0, maximum=2**31 - 1

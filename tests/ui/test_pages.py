@@ -150,6 +150,35 @@ def test_the_time_is_that_of_the_newest_run_like_it_and_else_nothing(model, runs
     assert "an epoch" not in model.cost.text()
 
 
+def test_settings_that_are_not_read_are_left_out(model):
+    more = model.training_more
+
+    def shown(*names):
+        return [not (more.editors[name].isHidden() or more.layout().labelForField(more.editors[name]).isHidden())
+                for name in names]  # fmt: skip
+
+    assert shown("huber_delta", "quantile", "rare_emphasis", "ssim_share", "schedule_epochs") == [False] * 5
+    model.training.set_values({"loss": "huber"})
+    more.set_values({"schedule": "step"})
+    assert shown("huber_delta", "quantile", "schedule_epochs", "schedule_factor") == [True, False, True, True]
+    more.editors["huber_delta"].setText("2")
+    assert model.job().training.huber_delta == 2.0
+    model.training.set_values({"loss": "mse"})
+    assert model.job().training.huber_delta == 1.0 and shown("huber_delta") == [False]
+
+
+def test_an_ensemble_is_asked_for_in_the_page_and_comes_back_into_it(model, choice):
+    model.members.editors["members"].setText("5")
+    model.members.editors["bootstrap"].setText("30")
+    job = model.job()
+    assert (job.members, job.bootstrap) == (5, 30)
+    model.members.reset()
+    model.members.editors["bootstrap"].setText("30")
+    assert "A bootstrap is for the members" in model.notice.text() and model._training_fold.toggle.isChecked()
+    choice.want_job(job)
+    assert model.job() == job
+
+
 def test_memory_is_that_of_inputs_and_target_in_float32(model, make_summary):
     job = model.job()
     assert memory_bytes(job, {"/data/moselle.nc": make_summary()}) == 4 * 4 * 37 * 52 * 1461

@@ -24,11 +24,12 @@ from ..periods import Periods, shares
 from ..picks import Picks
 from ..text import tr
 from ..what_for import WhatFor
-from ..widgets import Fold, Notice, button, heading, narrow, row
+from ..widgets import Fold, Notice, button, heading, narrow, row, stacked
 from .model_checks import check_against_data, field_at_fault, read_scalers, static_words
 from .page import Page
 
 SHAPE_FIELDS = ("window", "warm_up", "lead", "leads")
+MEMBER_FIELDS = ("members", "bootstrap")
 COMMON_TRAINING = ("epochs", "patience", "batch", "learning_rate", "seed", "loss", "device")
 
 
@@ -75,6 +76,7 @@ class ModelPage(Page):
             "training": TrainingConfig(**self.training.values(), **self.training_more.values()),
             "title": self.title.text().strip(),
             **self.shape.values(),
+            **self.members.values(),
             **self.further.values(),
             **self.what_for.values(),
         }
@@ -125,6 +127,7 @@ class ModelPage(Page):
         self.what_for.set_values(job)
         for form in (self.training, self.training_more):
             form.set_values(vars(job.training))
+        self.members.set_values(vars(job))
         self.scalers.setText(", ".join(f"{name}: {kind}" for name, kind in job.scalers.items()))
         self.periods.set_split(job.split)
         self.title.setText(job.title)
@@ -231,7 +234,9 @@ class ModelPage(Page):
         scalers_label = QLabel(tr("Scalers"))
         scalers_label.setBuddy(self.scalers)
         self.training_more.layout().addRow(scalers_label, self.scalers)
-        self._training_fold = Fold(tr("More about training"), self.training_more, "freshetModelTrainingFold")
+        self.members = Form(config_fields(TrainJob, MEMBER_FIELDS), "freshetModelMembers")
+        more = stacked(self.training_more, self.members)
+        self._training_fold = Fold(tr("More about training"), more, "freshetModelTrainingFold")
         self.title = QLineEdit()
         self.title.setObjectName("freshetModelTitle")
         self.title.setToolTip(tr("A name for the run."))
@@ -268,7 +273,7 @@ class ModelPage(Page):
             self.what_for.changed,
             self._options_place.changed, self.further.changed, self.inputs.itemChanged, self.static.itemChanged,
             self.season.toggled, self.shape.changed, self.periods.changed, self.training.changed,
-            self.training_more.changed, self.scalers.textChanged,
+            self.training_more.changed, self.members.changed, self.scalers.textChanged,
         ):  # fmt: skip
             signal.connect(self._check)
 
@@ -339,6 +344,7 @@ class ModelPage(Page):
     # -- checking
 
     def _check(self, *_: Any) -> None:
+        self.training_more.follow({**self.training.chosen(), **self.training_more.chosen()})
         if not self._summaries:
             for notice in (self.notice, self.fit):
                 notice.clear_text()
@@ -363,11 +369,11 @@ class ModelPage(Page):
         except FreshetError:
             fields, field = {}, ""
         self.about.setText(about_words(self.family.family, self.family.preset, fields and fields["model"].options))
-        for form in (self.shape, self.training, self.training_more, self.further):
+        for form in (self.shape, self.training, self.training_more, self.members, self.further):
             form.tell(field, sentence)
         if self.further.has(field):
             self._further_fold.toggle.setChecked(True)
-        if field in self.training_more.editors:
+        if field in self.training_more.editors or field in MEMBER_FIELDS:
             self._training_fold.toggle.setChecked(True)
 
     def _past_runs(self) -> list:

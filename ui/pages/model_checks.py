@@ -46,6 +46,7 @@ _TRIED = (
     ("ahead", ()),
     ("leads", 1),
     ("also", ()),
+    ("bootstrap", 0),
     ("window", 10000),
 )
 
