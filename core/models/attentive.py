@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..contracts.errors import ConfigError
 from .attention import ChannelAttention, SelfAttentionMemory, SpatialAttention
 from .base import WHOLE_FRAME_PX
+from .sequence import plain
 from .stacked import ConvLSTMUnit, StackedMaps, frames_of, head_predictions, unroll
 
 
@@ -40,8 +41,21 @@ class _AttendedUnit(nn.Module):
 
     def forward(self, frame: Tensor, state: Any) -> tuple[Tensor, Any]:
         h, state = self.unit(frame, state)
+        return self._attended(h), state
+
+    def unrolled(self, frames: list[Tensor], warm_up: int) -> Optional[list[Tensor]]:
+        """Outputs of all steps; the attentions lie outside the recurrence."""
+        if not plain(self):
+            return None
+        outputs = []
+        for number, h in enumerate(unroll(self.unit, frames, warm_up)):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and number >= warm_up):
+                outputs.append(self._attended(h))
+        return outputs
+
+    def _attended(self, h: Tensor) -> Tensor:
         h = h * self.channels(h)
-        return h * self.cells(h), state
+        return h * self.cells(h)
 
 
 class SAConvLSTM(StackedMaps):
@@ -50,6 +64,7 @@ class SAConvLSTM(StackedMaps):
     """
 
     name = "sa-convlstm"
+    channels_last = False  # attention reads map by map
 
     def make_cell(self, inputs: int, hidden: int) -> nn.Module:
         """A ConvLSTM layer whose hidden state is attended."""

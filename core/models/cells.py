@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .sequence import Layer, plain, usable
+
 # Gates lie side by side in the rows of the weights in this order: input, forget, candidate, output (i, f, g, o).
 GATES = 4
 
@@ -140,6 +142,18 @@ class ConvLSTMCell(nn.Module):
         if self.peephole is not None:
             o = o + self.peephole[2] * c
         return State((self._gate(o) * self.squash(c)).to(g.dtype), c)
+
+    def whole(self, context: Context, frames: Tensor) -> Optional[Layer]:
+        """What a kernel computes all steps (T, B, H, W, in_channels) of a sequence with at once; None where it knows
+        not every option of the cell, or may not be used here: then the cell goes step by step.
+        """
+        unknown = self.peephole is not None or self.hard or self.squash is not torch.tanh
+        padded = self.padding != "zeros" and self.radius > 0
+        masked = context.input_mask is not None or context.state_mask is not None
+        if unknown or padded or masked or context.weight_x is None or not plain(self):
+            return None
+        layer = Layer(context.weight_x, self.weight_h, self.bias if context.base is None else None, context.base)
+        return layer if usable(frames, *layer) else None
 
     def _gates(self, frame: Optional[Tensor], state: Optional[State], context: Context) -> Tensor:
         """(B, H, W, 4 hidden) before the activations.

@@ -7,7 +7,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from .stacked import StackedMaps
+from .stacked import StackedMaps, laid_out
 
 
 class ConvGRUCell(nn.Module):
@@ -33,7 +33,7 @@ class ConvGRUCell(nn.Module):
     def forward(self, frame: Tensor, state: Optional[Tensor]) -> tuple[Tensor, Tensor]:
         """One step: (B, inputs, H, W) and (B, hidden, H, W) or None to the new state, twice."""
         if state is None:
-            state = frame.new_zeros((len(frame), self.hidden, *frame.shape[2:]))
+            state = laid_out(frame.new_zeros((len(frame), self.hidden, *frame.shape[2:])))
         state = state.to(frame.dtype)
         update, reset = torch.sigmoid(self.gates(torch.cat((frame, state), dim=1))).chunk(2, dim=1)
         candidate = torch.tanh(self.candidate(torch.cat((frame, reset * state), dim=1)))

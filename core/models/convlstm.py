@@ -11,6 +11,7 @@ from ..contracts.errors import ConfigError
 from ..contracts.models import family
 from .base import WHOLE_FRAME_PX, ForecastModel
 from .cells import ConvLSTMCell, State, convolve
+from .sequence import run_layer
 
 
 class ConvLSTM(ForecastModel):
@@ -145,12 +146,12 @@ class ConvLSTM(ForecastModel):
         """Top outputs of the ``last_steps`` last steps (None for 0) and the final state of each layer."""
         states = []
         for k, cell in enumerate(self.encoder):
-            outputs, state = _run(cell, frames, static if k == 0 else None, warm_up)
-            states.append(state)
             top = k == len(self.encoder) - 1
+            outputs, state = _run(cell, frames, static if k == 0 else None, warm_up, max(1, last_steps) if top else 0)
+            states.append(state)
             if top and last_steps == 0:
                 return None, states
-            frames = _normalise(self.encoder_norms[k], torch.stack(outputs[-last_steps:] if top else outputs))
+            frames = _normalise(self.encoder_norms[k], outputs)
         return frames, states
 
     def _decode(
@@ -183,17 +184,22 @@ class ConvLSTM(ForecastModel):
         return maps if activation == "none" else getattr(torch, activation)(maps)
 
 
-def _run(cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor], warm_up: int) -> tuple[list[Tensor], State]:
-    """All steps of one layer from a state of zeros: its outputs, each (B, H, W, hidden), and its final state."""
+def _run(cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor], warm_up: int, last: int) -> tuple[Tensor, State]:
+    """All steps of one layer from a state of zeros: the outputs (last, B, H, W, hidden) of the ``last`` steps, of all
+    for 0, and the final state.
+    """
+    context = cell.begin(frames[0], static)
+    layer = cell.whole(context, frames)
+    if layer is not None:
+        outputs, h, c = run_layer(layer, frames, None, warm_up, last)
+        return outputs, State(h, c)
     # unbind, never frames[t]: the backward pass of an index writes zeros of the whole sequence's size at every step.
-    steps = frames.unbind(0)
-    context = cell.begin(steps[0], static)
     state, outputs = None, []
-    for number, frame in enumerate(steps):
+    for number, frame in enumerate(frames.unbind(0)):
         with torch.set_grad_enabled(torch.is_grad_enabled() and number >= warm_up):
             state = cell(frame, state, context)
         outputs.append(state.h)
-    return outputs, state
+    return torch.stack(outputs[-last:]), state
 
 
 def _normalise(norm: nn.Module, sequence: Tensor) -> Tensor:

@@ -113,6 +113,7 @@ class DeformConvLSTM(StackedMaps):
     """
 
     name = "deform-convlstm"
+    channels_last = False  # sampling reads map by map
 
     def make_cell(self, inputs: int, hidden: int) -> nn.Module:
         """A deformable ConvLSTM layer."""

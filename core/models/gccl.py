@@ -13,6 +13,7 @@ from ..contracts.errors import ConfigError
 from .base import WHOLE_FRAME_PX
 from .gating import lstm_update, start_gates
 from .graph import CorrelationGraph, standard
+from .sequence import plain
 from .stacked import ConvLSTMUnit, StackedMaps, frames_of, head_predictions, unroll
 
 
@@ -59,6 +60,18 @@ class _LocalAndLinked(nn.Module):
         local, near = self.local(frame, near)
         linked, far = self.linked(frame, far, graph)
         return self.join(torch.cat((local, linked), dim=1)), (near, far)
+
+    def outputs(self, frames: list[Tensor], warm_up: int, graph: CorrelationGraph) -> list[Tensor]:
+        """Of all steps: the two branches meet behind the recurrence only."""
+        if not plain(self):
+            return unroll(partial(self, graph=graph), frames, warm_up)
+        local = unroll(self.local, frames, warm_up)
+        linked = unroll(partial(self.linked, graph=graph), frames, warm_up)
+        joined = []
+        for number, pair in enumerate(zip(local, linked)):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and number >= warm_up):
+                joined.append(self.join(torch.cat(pair, dim=1)))
+        return joined
 
 
 class GCCL(StackedMaps):
@@ -135,6 +148,6 @@ class GCCL(StackedMaps):
         self.graph.bind(*x.shape[3:])
         frames = frames_of(x, static if self.uses_static else None, observed, self.uses_observed)
         for cell in self.layers:
-            frames = [self.dropout(frame) for frame in unroll(partial(cell, graph=self.graph), frames, warm_up)]
+            frames = [self.dropout(frame) for frame in cell.outputs(frames, warm_up, self.graph)]
         heads = [self.head(frame) for frame in frames[-last_steps:]]
         return head_predictions(heads, self.leads, self.out_channels)

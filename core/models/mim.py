@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ..contracts.models import family
 from .base import ForecastModel
+from .gating import memory_update
 from .predrnn import LayerState, SpatioTemporalCell
-from .stacked import frames_of, head_predictions
+from .stacked import frames_of, head_predictions, laid_out
 
 
 class MemoryUnit(nn.Module):
@@ -38,8 +39,8 @@ class MemoryUnit(nn.Module):
     def forward(self, maps: Tensor, memory: Tensor, layer_memory: Optional[Tensor] = None) -> tuple[Tensor, Tensor]:
         """X, N and for MIM-S C, each (B, hidden, H, W), to D and N'."""
         read = layer_memory if self.stationary else memory
-        g, i, f = self.gates(torch.cat((maps, read.to(maps.dtype)), dim=1)).chunk(3, dim=1)
-        memory = torch.sigmoid(f + self.forget_bias) * memory + torch.sigmoid(i) * torch.tanh(g)
+        gates = self.gates(torch.cat((maps, read.to(maps.dtype)), dim=1))
+        memory = memory_update(gates, memory, self.forget_bias, "gif")
         seen = (maps, layer_memory, memory) if self.stationary else (maps, memory)
         return torch.sigmoid(self.output_gate(torch.cat(seen, dim=1))) * torch.tanh(memory), memory
 
@@ -79,8 +80,7 @@ class MIMCell(nn.Module):
         kept, s = self.rest(difference, state.s, state.c)
         i, g = self.time_gates(torch.cat((frame, state.h), dim=1)).chunk(2, dim=1)
         c = kept + torch.sigmoid(i) * torch.tanh(g)
-        i, f, g = self.space_gates(torch.cat((frame, memory), dim=1)).chunk(3, dim=1)
-        memory = torch.sigmoid(f + self.forget_bias) * memory + torch.sigmoid(i) * torch.tanh(g)
+        memory = memory_update(self.space_gates(torch.cat((frame, memory), dim=1)), memory, self.forget_bias)
         o = torch.sigmoid(self.output_gate(torch.cat((frame, state.h, c, memory), dim=1)))
         return MIMState(o * torch.tanh(self.mix(torch.cat((c, memory), dim=1))), c, n, s), memory
 
@@ -129,7 +129,10 @@ class MIM(ForecastModel):
         """Predict; see :mod:`core.models.base`."""
         self.check_input(x, static, observed, last_steps)
         frames = frames_of(x, static if self.uses_static else None, observed, self.uses_observed)
-        zeros = x.new_zeros((len(x), self.hidden, *x.shape[3:]))
+        frames, zeros = (
+            [laid_out(frame) for frame in frames],
+            laid_out(x.new_zeros((len(x), self.hidden, *x.shape[3:]))),
+        )
         states = [LayerState(zeros, zeros), *(MIMState(zeros, zeros, zeros, zeros) for _ in self.units)]
         memory, tops = zeros, []
         for number, frame in enumerate(frames):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ..contracts.models import family
 from .base import ForecastModel
-from .stacked import frames_of, head_predictions
+from .gating import memory_update
+from .stacked import frames_of, head_predictions, laid_out
 
 
 class LayerState(NamedTuple):
@@ -45,10 +46,8 @@ class SpatioTemporalCell(nn.Module):
 
     def forward(self, frame: Tensor, state: LayerState, memory: Tensor) -> tuple[LayerState, Tensor]:
         """One step: the new state of the layer, and M for the layer above."""
-        i, f, g = self.time_gates(torch.cat((frame, state.h), dim=1)).chunk(3, dim=1)
-        c = torch.sigmoid(f + self.forget_bias) * state.c + torch.sigmoid(i) * torch.tanh(g)
-        i, f, g = self.space_gates(torch.cat((frame, memory), dim=1)).chunk(3, dim=1)
-        memory = torch.sigmoid(f + self.forget_bias) * memory + torch.sigmoid(i) * torch.tanh(g)
+        c = memory_update(self.time_gates(torch.cat((frame, state.h), dim=1)), state.c, self.forget_bias)
+        memory = memory_update(self.space_gates(torch.cat((frame, memory), dim=1)), memory, self.forget_bias)
         o = torch.sigmoid(self.output_gate(torch.cat((frame, state.h, c, memory), dim=1)))
         return LayerState(o * torch.tanh(self.mix(torch.cat((c, memory), dim=1))), c), memory
 
@@ -83,11 +82,10 @@ class CausalCell(nn.Module):
 
     def forward(self, frame: Tensor, state: LayerState, memory: Tensor) -> tuple[LayerState, Tensor]:
         """One step: the new state of the layer, and M for the layer above."""
-        g, i, f = self.time_gates(torch.cat((frame, state.h, state.c), dim=1)).chunk(3, dim=1)
-        c = torch.sigmoid(f + self.forget_bias) * state.c + torch.sigmoid(i) * torch.tanh(g)
-        g, i, f = self.space_gates(torch.cat((frame, c, memory), dim=1)).chunk(3, dim=1)
-        kept = torch.sigmoid(f + self.forget_bias) * torch.tanh(self.climb(memory))
-        memory = kept + torch.sigmoid(i) * torch.tanh(g)
+        gates = self.time_gates(torch.cat((frame, state.h, state.c), dim=1))
+        c = memory_update(gates, state.c, self.forget_bias, "gif")
+        gates = self.space_gates(torch.cat((frame, c, memory), dim=1))
+        memory = memory_update(gates, torch.tanh(self.climb(memory)), self.forget_bias, "gif")
         o = torch.tanh(self.output_gate(torch.cat((frame, c, memory), dim=1)))
         return LayerState(o * torch.tanh(self.mix(torch.cat((c, memory), dim=1))), c), memory
 
@@ -153,7 +151,10 @@ class PredRNN(ForecastModel):
         """Predict; see :mod:`core.models.base`."""
         self.check_input(x, static, observed, last_steps)
         frames = frames_of(x, static if self.uses_static else None, observed, self.uses_observed)
-        zeros = x.new_zeros((len(x), self.hidden, *x.shape[3:]))
+        frames, zeros = (
+            [laid_out(frame) for frame in frames],
+            laid_out(x.new_zeros((len(x), self.hidden, *x.shape[3:]))),
+        )
         states, memory, highway = [LayerState(zeros, zeros)] * len(self.units), zeros, zeros
         outputs = []
         for number, frame in enumerate(frames):

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..contracts.models import family
 from .base import ForecastModel
+from .gating import lstm_update
+from .sequence import Layer, plain, run_layer, usable
 
 
 class StackedMaps(ForecastModel):
@@ -26,6 +29,7 @@ class StackedMaps(ForecastModel):
     """
 
     name = ""
+    channels_last: bool = True  # how maps lie in memory
 
     def __init__(
         self, in_channels: int, out_channels: int, static_channels: int = 0, leads: int = 1, **options: Any
@@ -64,6 +68,8 @@ class StackedMaps(ForecastModel):
         """Predict; see :mod:`core.models.base`."""
         self.check_input(x, static, observed, last_steps)
         frames = frames_of(x, static if self.uses_static else None, observed, self.uses_observed)
+        if self.channels_last:
+            frames = [laid_out(frame) for frame in frames]
         for cell in self.layers:
             frames = [self.dropout(frame) for frame in unroll(cell, frames, warm_up)]
         heads = [self.head(frame) for frame in frames[-last_steps:]]
@@ -89,8 +95,22 @@ def frames_of(x: Tensor, static: Optional[Tensor], observed: Optional[Tensor], w
     return list((torch.cat(parts, dim=2) if len(parts) > 1 else x).unbind(1))
 
 
+def laid_out(maps: Tensor) -> Tensor:
+    """``maps`` (B, C, H, W) with the channels of a cell side by side in memory, in which convolutions are fastest; as
+    they are where a transform does not know how maps lie.
+    """
+    return maps.contiguous(memory_format=torch.channels_last) if usable(maps) else maps
+
+
 def unroll(cell: nn.Module, frames: Sequence[Tensor], warm_up: int = 0) -> list[Tensor]:
-    """Outputs of a cell at all steps; no gradient goes through the first ``warm_up`` of them."""
+    """Outputs of a cell at all steps; no gradient goes through the first ``warm_up`` of them.
+
+    A cell may have a method ``unrolled(frames, warm_up)`` that computes all steps at once, or gives None.
+    """
+    whole = getattr(cell, "unrolled", None)
+    found = None if whole is None else whole(frames, warm_up)
+    if found is not None:
+        return found
     state, outputs = None, []
     for number, frame in enumerate(frames):
         with torch.set_grad_enabled(torch.is_grad_enabled() and number >= warm_up):
@@ -116,10 +136,20 @@ class ConvLSTMUnit(nn.Module):
     def forward(self, frame: Tensor, state: Optional[tuple[Tensor, Tensor]]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One step: (B, inputs, H, W) and the state to the output and the new state (h, c)."""
         if state is None:
-            zeros = frame.new_zeros((len(frame), self.hidden, *frame.shape[2:]))
-            state = (zeros, zeros)
-        h, c = state
-        i, f, g, o = self.gates(torch.cat((frame, h.to(frame.dtype)), dim=1)).chunk(4, dim=1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
+            weight, padding = self.gates.weight, self.gates.padding
+            gates, c = F.conv2d(frame, weight[:, : -self.hidden], self.gates.bias, padding=padding), None
+        else:
+            h, c = state
+            gates = self.gates(torch.cat((frame, h.to(frame.dtype)), dim=1))
+        h, c = lstm_update(gates, c)
         return h, (h, c)
+
+    def unrolled(self, frames: Sequence[Tensor], warm_up: int) -> Optional[list[Tensor]]:
+        """Outputs of all steps by a kernel; None where it may not be used here."""
+        weight = self.gates.weight
+        if not plain(self, self.gates) or not usable(*frames, weight):
+            return None
+        inputs = weight.shape[1] - self.hidden
+        layer = Layer(*weight.split((inputs, self.hidden), dim=1), self.gates.bias)
+        outputs, _, _ = run_layer(layer, torch.stack([frame.permute(0, 2, 3, 1) for frame in frames]), None, warm_up)
+        return [step.permute(0, 3, 1, 2) for step in outputs.unbind(0)]
