@@ -3,6 +3,7 @@
 Standard library only. This is the one part of the engine that QGIS imports.
 """
 
+from .cache_job import CacheJob
 from .config import Config, Rule, json_schema, setting
 from .dataset_job import GridConfig, PointsConfig, PrepareJob, SourceConfig, TerrainConfig, TerrainJob
 from .errors import Cancelled, ConfigError, DataError, EngineError, FreshetError, ModelFileError, RunError
@@ -19,6 +20,7 @@ from .training_job import FinetuneJob, ModelConfig, PeriodConfig, SplitConfig, T
 __all__ = [
     "JOBS",
     "Artifact",
+    "CacheJob",
     "Cancelled",
     "ChangeConfig",
     "CompareJob",

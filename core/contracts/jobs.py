@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .cache_job import CacheJob
 from .config import Config, setting
 from .dataset_job import PrepareJob, TerrainJob
 from .errors import ConfigError
@@ -43,6 +44,7 @@ JOBS: dict[str, type[Config]] = {
     "tune": TuneJob,
     "import-model": ImportModelJob,
     "export-model": ExportModelJob,
+    "cache": CacheJob,
     "doctor": DoctorJob,
 }
 

@@ -41,8 +41,13 @@ class Hiding:
         return dataclasses.replace(self, give_all=True)
 
     def cut(self, rows: slice, columns: slice) -> Hiding:
-        """The same for a part of the frame."""
-        return dataclasses.replace(self, part=(rows, columns))
+        """The same for a part of the frame, or of the part that it is now."""
+        frame = self.known.shape[2:]
+        begins = [own.indices(size)[0] for own, size in zip(self.part, frame)]
+        ends = [own.indices(size)[1] for own, size in zip(self.part, frame)]
+        inner = [cut.indices(end - begin)[:2] for cut, begin, end in zip((rows, columns), begins, ends)]
+        part = [slice(begin + first, begin + last) for begin, (first, last) in zip(begins, inner)]
+        return dataclasses.replace(self, part=(part[0], part[1]))
 
     def draw(self, index: np.ndarray, places: np.ndarray, dates: np.ndarray, seed: Optional[int]) -> np.ndarray:
         """What is hidden, bool (B, T, H, W) of the whole frame: the same cells for all targets, as under a cloud.

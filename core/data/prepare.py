@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from ..contracts.dataset_job import PrepareJob
 from ..contracts.errors import DataError, FreshetError
 from ..contracts.events import Artifact, Event, EventKind
 from ..contracts.files import remove_leftovers
+from .cache import delete_cache
 from .making import Maker
 from .parts import has_blocks, parts_folder
 from .runner import Runner
@@ -60,6 +62,8 @@ def _prepare(job: PrepareJob, folder: Path) -> Iterator[Event]:
             made.append((yield from maker.make(sequence, share)))
         yield from write(job, made, maker.checksums, Meter(_MADE, _WRITTEN))
     shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(DataError):  # one that is in use stays, and is never taken for this dataset's
+        delete_cache(job.output)
     yield Meter().at(1.0, "Dataset written")
     clock = made[0].clock
     artifact = Artifact(

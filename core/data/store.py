@@ -18,6 +18,7 @@ import numpy as np
 
 from ..contracts.errors import DataError
 from ..contracts.grid import Grid
+from .cache import Cache
 from .cf import read_gauges
 from .sources.base import NETCDF_LOCK
 from .store_format import (
@@ -105,7 +106,8 @@ class Dataset:
     Attributes: ``path``, ``name``, ``sequence`` ("" for a plain dataset), ``grid``, ``step_seconds``, ``calendar``,
     ``variables`` (by name, in the order of the file), ``times`` (datetime64[s], start of each step, (T,), strictly
     rising, gaps are distances longer than the step), ``mask`` (bool (H, W), True inside the basin), ``gauges`` (or
-    None), ``summary`` and ``provenance`` (plain JSON values).
+    None), ``summary`` and ``provenance`` (plain JSON values). Where a raw copy lies beside the file
+    (:mod:`core.data.cache`) and belongs to it, maps are read from there, unless ``use_cache`` is False.
     """
 
     def __init__(self, file: _File, handle: Any, summary: dict[str, Any], provenance: dict[str, Any]) -> None:
@@ -123,6 +125,8 @@ class Dataset:
         self.times: np.ndarray = np.asarray(handle["time"][:]).astype(np.int64).astype("datetime64[s]")
         self.mask: np.ndarray = np.asarray(handle[MASK_VARIABLE][:]) == 1
         self.gauges: Optional[Gauges] = read_gauges(handle) if "gauge" in handle.dimensions else None
+        self.use_cache = True
+        self.cache = Cache(self.path, self.fingerprint(), (len(self.times), *self.grid.shape))
         self._check_shapes()
         file.users += 1
 
@@ -143,13 +147,48 @@ class Dataset:
 
     def dynamic(self, name: str, start: int = 0, stop: Optional[int] = None) -> np.ndarray:
         """Steps ``start`` to ``stop`` (exclusive) of a variable: float32 (t, H, W) in its unit, NaN where missing."""
-        return self._read(self._info(name, "variable in time").name, slice(start, stop))
+        return self.window(self._info(name, "variable in time").name, slice(start, stop))
+
+    def window(
+        self, name: str, steps: slice, rows: slice = slice(None), columns: slice = slice(None), observed: bool = False
+    ) -> np.ndarray:
+        """A part of a variable in time: float32 (t, h, w) in its unit, NaN where missing, and with ``observed`` also
+        where a value was filled. A new array.
+        """
+        where = (steps, rows, columns)
+        mapped = self.cache.maps(name) if self.use_cache else None
+        values = self._read(name, where) if mapped is None else np.array(mapped[where])
+        flags = self.flags(name, steps, rows, columns) if observed else None
+        if flags is not None:
+            values[flags] = np.nan
+        return values
+
+    def flags(
+        self, name: str, steps: slice, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> Optional[np.ndarray]:
+        """Which values of :meth:`window` were filled: bool of its shape, or None where the variable has none."""
+        if not self.has_filled(name):
+            return None
+        mapped = self.cache.flags(name) if self.use_cache else None
+        where = (steps, rows, columns)
+        return (self._values(name + FILLED_SUFFIX, where) if mapped is None else np.asarray(mapped[where])) == 1
+
+    def has_filled(self, name: str) -> bool:
+        """Whether some values of a variable were filled and not observed."""
+        return not self.variables[name].static and name + FILLED_SUFFIX in self._handle.variables
+
+    def chunk_steps(self, name: str) -> int:
+        """Steps that are decoded together; reading whole multiples of them decodes nothing twice."""
+        with NETCDF_LOCK:
+            chunks = self._handle[name].chunking()
+        return int(chunks[0]) if isinstance(chunks, (list, tuple)) else 1
 
     def observed(self, name: str, start: int = 0, stop: Optional[int] = None) -> np.ndarray:
         """As :meth:`dynamic`, or :meth:`series` at gauges, with NaN also where a value was filled and not observed."""
         info = self.variables.get(name)
-        read = self.series if info is not None and info.gauges else self.dynamic
-        values, flags = read(name, start, stop), self.filled(name, start, stop)
+        if info is None or not info.gauges:
+            return self.window(self._info(name, "variable in time").name, slice(start, stop), observed=True)
+        values, flags = self.series(name, start, stop), self.filled(name, start, stop)
         if flags is not None:
             values[flags] = np.nan
         return values
@@ -166,14 +205,20 @@ class Dataset:
         """Which values of :meth:`dynamic` or :meth:`series` were filled and not observed: bool of their shape, or None
         where the variable has no filled value.
         """
-        flags = self.variables[name].name + FILLED_SUFFIX
-        if self.variables[name].static or flags not in self._handle.variables:
+        if not self.has_filled(name):
             return None
-        return self._values(flags, slice(start, stop)) == 1
+        if not self.variables[name].gauges:
+            return self.flags(name, slice(start, stop))
+        return self._values(name + FILLED_SUFFIX, slice(start, stop)) == 1
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of grid, times, mask, all values and which were filled, taken when the file was written."""
         return str(self.summary["fingerprint"])
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._file is None
 
     def close(self) -> None:
         """Close the file where no other sequence of it is in use; a second call does nothing."""
@@ -197,15 +242,15 @@ class Dataset:
             )
         return self.variables[name]
 
-    def _read(self, name: str, steps: slice) -> np.ndarray:
-        values = np.array(self._values(name, steps), dtype=np.float32)
+    def _read(self, name: str, where: Any) -> np.ndarray:
+        values = np.array(self._values(name, where), dtype=np.float32)
         values[values == FILL_VALUE] = np.nan
         return values
 
-    def _values(self, name: str, steps: slice) -> np.ndarray:
+    def _values(self, name: str, where: Any) -> np.ndarray:
         try:
             with NETCDF_LOCK:
-                return np.asarray(self._handle[name][steps])
+                return np.asarray(self._handle[name][where])
         except (OSError, RuntimeError) as error:
             raise DataError(
                 f"The dataset '{self.name}' is damaged: '{name}' cannot be read",

@@ -1,23 +1,44 @@
-"""Everything of one dataset that a model sees, scaled, in memory, and the windows cut from it."""
+"""Everything of one dataset that a model sees, scaled, in memory or read on demand, and the windows cut from it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Optional
+from functools import cached_property
+from typing import Callable, Optional
 
 import numpy as np
 
 from ..contracts.dates import format_step
 from ..contracts.errors import DataError
 from ..contracts.grid import Grid
-from ..contracts.model_card import ModelCard, VariableCard
+from ..contracts.machine import free_memory
+from ..contracts.model_card import ModelCard
 from ..contracts.units import normalise
+from .caching import SHARE_OF_MEMORY
 from .hiding import Hiding, nearest_source
-from .scaling import Scaler
+from .lazy import NEVER, LazyKnown, LazyMaps, Maps, Reader, blocks, cut_maps
+from .model_maps import (
+    check_is_map,
+    continued,
+    gauge_places,
+    inputs_in_memory,
+    inputs_on_demand,
+    static_maps,
+    target_values,
+    targets_in_memory,
+    targets_on_demand,
+)
+from .sources.base import Window, subgrid
 from .splits import window_ends
 from .store import Dataset
 from .timeline import shift
+
+__all__ = [
+    "Batch", "Buffers", "WindowData", "build_window_data", "check_is_map", "continued", "gauge_places", "season_of",
+    "target_values", "time_of_year", "window_data_bytes",
+]  # fmt: skip
+
+Buffers = Callable[[str, tuple[int, ...], type], np.ndarray]  # an array to write into: its name, shape and kind
 
 
 @dataclass(frozen=True)
@@ -46,7 +67,8 @@ class WindowData:
     that never have one, ``observed`` bool (False also where a value was filled) or None, ``season (T, 2)`` or None,
     ``static (S, H, W)``, ``y (T, K, *frame)`` with NaN for missing, filled and outside the mask, or None, ``ahead
     (T, A, H, W)`` like ``x`` or None. ``frame`` is that of a target: (H, W), or (1, G) for ``gauges`` G > 0.
-    With ``hiding`` batches lack a share of what was observed, and their targets are that alone.
+    With ``hiding`` batches lack a share of what was observed, and their targets are that alone. Where the data do not
+    fit into memory, ``x``, ``observed``, ``ahead`` and maps of ``y`` are :class:`core.data.lazy.LazyMaps`.
     """
 
     name: str
@@ -56,13 +78,13 @@ class WindowData:
     window: int
     lead: int
     leads: int
-    x: np.ndarray
-    observed: Optional[np.ndarray]
+    x: Maps
+    observed: Optional[Maps]
     season: Optional[np.ndarray]
     static: Optional[np.ndarray]
-    y: Optional[np.ndarray]
+    y: Optional[Maps]
     mask: np.ndarray
-    ahead: Optional[np.ndarray] = None
+    ahead: Optional[Maps] = None
     gauges: int = 0
     hiding: Optional[Hiding] = None
 
@@ -70,6 +92,48 @@ class WindowData:
     def target_mask(self) -> np.ndarray:
         """bool of the frame of a target: the basin, or all gauges."""
         return np.ones((1, self.gauges), dtype=bool) if self.gauges else self.mask
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the maps are read on demand."""
+        return isinstance(self.x, LazyMaps)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the arrays take, or would take in memory."""
+        return sum(maps.nbytes for maps in (self.x, self.observed, self.static, self.y, self.ahead) if maps is not None)
+
+    @property
+    def bytes_per_window(self) -> int:
+        """Bytes of a batch of one window."""
+        step = sum(maps.nbytes for maps in (self.x, self.observed) if maps is not None) // len(self.times)
+        ahead = sum(maps.nbytes for maps in (self.y, self.ahead) if maps is not None) // len(self.times)
+        return self.window * step + self.leads * ahead
+
+    @cached_property
+    def target_steps(self) -> np.ndarray:
+        """bool (T,): the steps at which at least one target was observed."""
+        found = np.zeros(len(self.times), dtype=bool)
+        for steps in () if self.y is None else blocks(len(found), self.y.shape[1:]):
+            found[steps] = np.isfinite(self.y[steps]).any(axis=(1, 2, 3))
+        return found
+
+    def part(self, rows: slice, columns: slice) -> WindowData:
+        """The same for a part of the frame: views of what lies in memory, of the rest nothing is read before it is
+        asked for. Series at gauges stay whole.
+        """
+        (top, bottom, _), (left, right, _) = rows.indices(self.grid.rows), columns.indices(self.grid.columns)
+        return replace(
+            self,
+            grid=subgrid(self.grid, Window(top, left, bottom - top, right - left)),
+            x=cut_maps(self.x, rows, columns),
+            observed=cut_maps(self.observed, rows, columns),
+            static=cut_maps(self.static, rows, columns),
+            y=self.y if self.gauges else cut_maps(self.y, rows, columns),
+            ahead=cut_maps(self.ahead, rows, columns),
+            mask=self.mask[rows, columns],
+            hiding=None if self.hiding is None else self.hiding.cut(slice(top, bottom), slice(left, right)),
+        )
 
     def valid_ends(self, *, need_target: bool = False) -> np.ndarray:
         """Last input step of every window that bridges no gap. What is known ahead has to lie within the record."""
@@ -81,30 +145,47 @@ class WindowData:
         steps = self.lead + np.arange(self.leads)
         return shift(self.times[ends][:, None], steps[None, :], self.step_seconds)
 
-    def batch(self, ends: np.ndarray, supervised_steps: int = 1, seed: Optional[int] = None) -> Batch:
+    def batch(
+        self, ends: np.ndarray, supervised_steps: int = 1, seed: Optional[int] = None, buffers: Optional[Buffers] = None
+    ) -> Batch:
         """Windows that end at ``ends``; targets of the last ``supervised_steps`` steps of each. ``seed`` of what is
-        hidden in training; without it that is fixed by the date.
+        hidden in training; without it that is fixed by the date. A window alone is a view that cannot be written to,
+        where that can be; several are copied once, into ``buffers`` where there are some.
         """
-        index = ends[:, None] + np.arange(1 - self.window, 1)[None, :]
-        size, window = index.shape
-        x = self.x[index]
-        observed = None if self.observed is None else self.observed[index]
-        y = self._targets(ends, supervised_steps)
+        seasons = 0 if self.season is None else 2
+        x = self._windows("x", self.x, ends, seasons, buffers)
+        observed = None if self.observed is None else self._windows("observed", self.observed, ends, seasons, buffers)
+        y = self.targets(ends, supervised_steps)
         if self.hiding is not None:
-            hidden = self._hidden_steps(ends, seed)
-            self.hiding.apply(x, observed, hidden)
+            hidden, channels = self._hidden_steps(ends, seed), self.x.shape[1]
+            self.hiding.apply(x[:, :, :channels], observed[:, :, :channels], hidden)
             if y is not None:
                 y[~self._judged(ends, hidden)[:, None]] = np.nan
-        if self.season is not None:
-            rows, columns = self.mask.shape
-            maps = np.broadcast_to(self.season[index][:, :, :, None, None], (size, window, 2, rows, columns))
-            x = np.concatenate([x, maps], axis=2)
-            if observed is not None:
-                observed = np.concatenate([observed, np.ones_like(maps, dtype=bool)], axis=2)
+        size = len(ends)
         static = None if self.static is None else np.broadcast_to(self.static[None], (size, *self.static.shape))
         mask = self.mask[None, None].astype(np.float32)
         ahead = None if self.ahead is None else self.ahead[self._target_steps(ends)]
         return Batch(x, observed, static, y, mask, ahead, time_of_year(self.target_times(ends)))
+
+    def _windows(self, name: str, maps: Maps, ends: np.ndarray, seasons: int, buffers: Optional[Buffers]) -> np.ndarray:
+        """The windows (B, T, C + seasons, H, W) that end at ``ends``, of values or of what is known of them."""
+        spans = [slice(int(end) + 1 - self.window, int(end) + 1) for end in ends]
+        channels, lazy = maps.shape[1], isinstance(maps, LazyMaps)
+        if len(spans) == 1 and not (seasons or lazy or self.hiding):
+            view = maps[None, spans[0]]
+            view.flags.writeable = False
+            return view
+        shape = (len(spans), self.window, channels + seasons, *maps.shape[2:])
+        out = np.empty(shape, maps.dtype) if buffers is None else buffers(name, shape, maps.dtype.type)
+        for number, span in enumerate(spans):
+            if lazy:
+                maps.into(out[number, :, :channels], span)
+            else:
+                out[number, :, :channels] = maps[span]
+            if seasons:
+                values = self.season[span] if name == "x" else np.ones((self.window, seasons), dtype=bool)
+                out[number, :, channels:] = values[:, :, None, None]
+        return out
 
     def hidden(self, ends: np.ndarray) -> Optional[np.ndarray]:
         """bool (n, L, K, H, W): the observed targets that :meth:`batch` hides without a seed, by which a filling model
@@ -129,7 +210,8 @@ class WindowData:
     def _target_steps(self, ends: np.ndarray) -> np.ndarray:
         return ends[:, None] + self.lead + np.arange(self.leads)[None, :]
 
-    def _targets(self, ends: np.ndarray, supervised_steps: int) -> Optional[np.ndarray]:
+    def targets(self, ends: np.ndarray, supervised_steps: int = 1) -> Optional[np.ndarray]:
+        """Scaled targets (B, N, L, K, *frame) of windows that end at ``ends``: a new array, NaN where missing."""
         if self.y is None:
             return None
         back = np.arange(1 - supervised_steps, 1)
@@ -140,19 +222,18 @@ class WindowData:
         return y
 
 
-def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
-    """Read a dataset as a model needs it, with the scalers of its card.
+def build_window_data(dataset: Dataset, card: ModelCard, memory: Optional[int] = None) -> WindowData:
+    """A dataset as a model needs it, with the scalers of its card: read into memory where the arrays take at most
+    ``memory`` bytes (None: half of what is free), else read on demand.
 
     Raises :class:`DataError` where a variable is missing, has another unit, or the step differs.
     """
     _check_fit(dataset, card)
     filling = {v.name for v in card.targets} if card.hidden_share else set()
-    x, observed = _dynamic_channels(dataset, card.inputs, filling)
-    complete = bool(observed.all()) and not filling
-    static = None
-    if card.static:
-        static = np.concatenate([_static_channels(dataset.static_map(v.name), v) for v in card.static])
-    y = _targets(dataset, card)
+    lazy = window_data_bytes(dataset, card) > (_memory_for_data() if memory is None else memory)
+    inputs = inputs_on_demand if lazy else inputs_in_memory
+    x, observed = inputs(dataset, card.inputs, filling)
+    y = targets_on_demand(dataset, card) if lazy and not card.gauges else targets_in_memory(dataset, card)
     return WindowData(
         name=dataset.name,
         grid=dataset.grid,
@@ -162,122 +243,35 @@ def build_window_data(dataset: Dataset, card: ModelCard) -> WindowData:
         lead=card.lead,
         leads=card.leads,
         x=x,
-        observed=None if complete else observed,
+        observed=observed,
         season=season_of(dataset.times) if card.season else None,
-        static=static,
+        static=static_maps(dataset, card),
         y=y,
         mask=dataset.mask,
-        ahead=_dynamic_channels(dataset, card.ahead)[0] if card.ahead else None,
+        ahead=inputs(dataset, card.ahead)[0] if card.ahead else None,
         gauges=len(card.gauges),
         hiding=_hiding(dataset, card, y) if filling else None,
     )
 
 
-def _hiding(dataset: Dataset, card: ModelCard, y: np.ndarray) -> Hiding:
-    names = [v.name for v in card.inputs]
-    sources = [nearest_source(np.isfinite(dataset.observed(v.name)).any(axis=0)) for v in card.targets]
+def window_data_bytes(dataset: Dataset, card: ModelCard) -> int:
+    """Bytes that the arrays of :func:`build_window_data` take in memory; nothing is read for that."""
+    cells = len(dataset.times) * dataset.grid.rows * dataset.grid.columns
+    targets = 0 if card.gauges else len(card.targets)
+    return cells * (5 * len(card.inputs) + 4 * len(card.ahead) + (5 if card.hidden_share else 4) * targets)
+
+
+def _memory_for_data() -> int:
+    free = free_memory()
+    return 2**62 if free is None else int(SHARE_OF_MEMORY * free)
+
+
+def _hiding(dataset: Dataset, card: ModelCard, y: Maps) -> Hiding:
+    names, reader = [v.name for v in card.inputs], Reader(dataset)
+    sources = [nearest_source(reader.coverage(v.name, observed=True) > NEVER) for v in card.targets]
     channels = tuple(names.index(v.name) for v in card.targets)
-    return Hiding(card.hidden_share, card.hiding, channels, np.isfinite(y), np.stack(sources))
-
-
-def _dynamic_channels(
-    dataset: Dataset, variables: tuple[VariableCard, ...], filling: Collection[str] = ()
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scaled values (T, C, H, W) without NaN, and which of them were observed, bool. Of the variables ``filling`` what
-    was filled before counts as missing: it may have been made of what is hidden.
-    """
-    read = [dataset.observed if v.name in filling else dataset.dynamic for v in variables]
-    x = np.stack([_scaled(values(v.name), v) for values, v in zip(read, variables)], axis=1)
-    observed = np.isfinite(x)
-    for channel, variable in enumerate(variables):
-        x[:, channel] = continued(x[:, channel], observed[:, channel].any(axis=0))
-        filled = dataset.filled(variable.name)
-        if filled is not None:
-            observed[:, channel] &= ~filled
-    np.nan_to_num(x, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    return x, observed
-
-
-def _targets(dataset: Dataset, card: ModelCard) -> Optional[np.ndarray]:
-    """Scaled targets (T, K, *frame), or None where the dataset lacks the first; all NaN where it lacks another."""
-    if card.target.name not in dataset.variables:
-        return None
-    shape = (len(dataset.times), 1, len(card.gauges)) if card.gauges else (len(dataset.times), *dataset.grid.shape)
-    return np.stack(
-        [
-            _scaled(target_values(dataset, card, v), v) if v.name in dataset.variables
-            else np.full(shape, np.nan, dtype=np.float32)
-            for v in card.targets
-        ],
-        axis=1,
-    )  # fmt: skip
-
-
-def target_values(dataset: Dataset, card: ModelCard, target: VariableCard) -> np.ndarray:
-    """Observed values of a target in its unit, float32 (T, *frame), NaN where missing, filled or outside the mask.
-
-    For a model of gauges (T, 1, G): the series of its gauges, or the mean of a map over the basin, the same at each.
-    Raises :class:`DataError` where the dataset has other gauges, or a series where the model gives maps.
-    """
-    if not card.gauges:
-        check_is_map(dataset, target.name)
-        maps = dataset.observed(target.name)
-        maps[:, ~dataset.mask] = np.nan
-        return maps
-    if not dataset.variables[target.name].gauges:
-        inside = dataset.observed(target.name)[:, dataset.mask]
-        count = np.isfinite(inside).sum(axis=1, keepdims=True)
-        mean = np.nansum(inside, axis=1, keepdims=True, dtype=np.float64) / np.maximum(count, 1)
-        return np.repeat(np.where(count > 0, mean, np.nan), len(card.gauges), axis=1)[:, None].astype(np.float32)
-    return dataset.observed(target.name)[:, None, gauge_places(dataset, card)]
-
-
-def gauge_places(dataset: Dataset, card: ModelCard) -> list[int]:
-    """The place in ``dataset.gauges`` of each gauge of the model: by id, or in their order where none of the ids is
-    there but their number is the same (another basin). Raises :class:`DataError` for anything else.
-    """
-    ids = list(dataset.gauges.ids) if dataset.gauges else []
-    if all(name in ids for name in card.gauges):
-        return [ids.index(name) for name in card.gauges]
-    if len(ids) == len(card.gauges) and not set(ids) & set(card.gauges):
-        return list(range(len(ids)))
-    raise DataError(
-        f"The dataset '{dataset.name}' has other gauges than the model predicts",
-        expected=", ".join(card.gauges[:10]),
-        got=", ".join(ids[:10]) or "none",
-        remedy="Prepare a dataset with these gauges, or with as many of another basin",
-    )
-
-
-def check_is_map(dataset: Dataset, name: str) -> None:
-    """Raise :class:`DataError` for a series at gauges, which a model of maps can neither read nor predict."""
-    if dataset.variables[name].gauges:
-        maps = [info.name for info in dataset.variables.values() if not info.gauges]
-        raise DataError(
-            f"'{name}' of '{dataset.name}' is a series at {len(dataset.gauges or ())} gauges, not a map",
-            expected=f"a map, such as {', '.join(maps)}",
-            remedy="Choose a map, or prepare the dataset with a gridding other than 'gauges'",
-        )
-
-
-def continued(maps: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """``maps (..., H, W)`` with each cell that is not ``known (H, W)`` taking the value of the nearest known one.
-
-    For cells that never have a value, as outside a basin: a convolution at the border would otherwise see mean
-    weather there, which made a rim of wrong predictions. They stay unobserved. Without any known cell the maps come
-    back as they are.
-    """
-    if known.all() or not known.any():
-        return maps
-    from scipy.ndimage import distance_transform_edt
-
-    rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
-    return maps[..., rows, columns]
-
-
-def _static_channels(values: np.ndarray, card: VariableCard) -> np.ndarray:
-    whole = continued(values, np.isfinite(values))
-    return np.nan_to_num(Scaler.from_dict(card.scaler).channels(whole), nan=0.0, posinf=0.0, neginf=0.0)
+    known = LazyKnown(y) if isinstance(y, LazyMaps) else np.isfinite(y)
+    return Hiding(card.hidden_share, card.hiding, channels, known, np.stack(sources))
 
 
 def season_of(times: np.ndarray) -> np.ndarray:
@@ -292,10 +286,6 @@ def time_of_year(times: np.ndarray) -> np.ndarray:
     year = times.astype("datetime64[Y]").astype("datetime64[s]")
     following = (times.astype("datetime64[Y]") + 1).astype("datetime64[s]")
     return ((times - year) / (following - year)).astype(np.float32)
-
-
-def _scaled(values: np.ndarray, card: VariableCard) -> np.ndarray:
-    return Scaler.from_dict(card.scaler).transform(values)
 
 
 def _check_fit(dataset: Dataset, card: ModelCard) -> None:

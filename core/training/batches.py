@@ -61,7 +61,7 @@ def batches_of(
 
 def with_target(item: TrainingSet, ends: np.ndarray, supervised_steps: int = 1) -> np.ndarray:
     """Those windows whose targets hold at least one observation."""
-    count = np.concatenate([[0], np.cumsum(np.isfinite(item.data.y).any(axis=(1, 2, 3)))])
+    count = np.concatenate([[0], np.cumsum(item.data.target_steps)])
     first = np.clip(ends + item.data.lead - supervised_steps + 1, 0, None)
     last = ends + item.data.lead + item.data.leads - 1
     return ends[count[last + 1] > count[first]]

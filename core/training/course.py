@@ -32,7 +32,8 @@ class Course:
 
     ``epoch`` epochs are whole; of the next one ``pieces`` batches have been computed, whose steps had the ``losses``.
     ``gathered`` is the sum and the count of a step that has begun, ``rate`` the learning rate. ``seconds`` were spent
-    by earlier tries and this one. ``order`` and ``data`` tell whether the batches that follow are those of the begin.
+    by earlier tries and this one. ``order`` and ``data`` tell whether the batches that follow are those of the begin;
+    ``choices`` are those of :class:`core.training.choices.Choices`.
     """
 
     epoch: int = 0
@@ -48,6 +49,7 @@ class Course:
     average_steps: int = 0
     order: list = field(default_factory=list)
     data: list = field(default_factory=list)
+    choices: dict = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the losses of the steps are kept as a tensor."""
@@ -70,7 +72,7 @@ class Keeper:
     """
 
     def __init__(self, folder: Path, work: Work, optimizer: torch.optim.Optimizer) -> None:
-        self.last, self.best = folder / "last.safetensors", folder / "best.safetensors"
+        self.last, self.best = last_of(folder), folder / "best.safetensors"
         self.work, self.average = work, None
         self._optimizer, self._kept = optimizer, 0.0
         for path in (self.last, self.best):
@@ -148,6 +150,11 @@ class Keeper:
             )
 
 
+def last_of(folder: Path) -> Path:
+    """Where a training that is broken off is taken up."""
+    return folder / "last.safetensors"
+
+
 def data_facts(sets: Sequence[TrainingSet]) -> list:
     """By what the scaled data of a training are known again: sizes, and means of some steps, whose last digits another
     machine may give otherwise.
@@ -176,11 +183,19 @@ def _alike(one: list, two: list) -> bool:
 
 def _order(work: Work) -> list:
     config = work.config
-    return [config.seed, config.batch, config.accumulate, config.window_stride, config.supervised_steps, config.augment]
+    order = [
+        config.seed,
+        config.batch,
+        config.accumulate,
+        config.window_stride,
+        config.supervised_steps,
+        config.augment,
+    ]
+    return [*order, config.crop] if config.crop else order
 
 
 def _order_words(order: list) -> str:
-    names = ("seed", "batch", "batches a step", "stride", "supervised steps", "augmentation")
+    names = ("seed", "batch", "batches a step", "stride", "supervised steps", "augmentation", "crop")
     return ", ".join(f"{name} {value}" for name, value in zip(names, order))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
@@ -13,7 +14,10 @@ import torch
 from ..contracts.errors import RunError
 from ..contracts.events import Event, EventKind
 from ..contracts.files import whole_file
+from ..data.windows import Batch, Buffers
 from .batches import with_target
+from .crops import Crop, crop_side, judging_crops, training_crop
+from .feeding import Feeder, Waiting
 from .finite import first_culprit
 from .kge import merged_moments, one_minus_kge
 from .setup import TrainingSet
@@ -22,6 +26,7 @@ from .work import Work
 _FEWEST_VALIDATION_WINDOWS = (
     48  # a dataset; beyond that a quarter of those trained on, evenly spaced, so that judging stays cheap
 )
+_CROPS_OF_A_WINDOW = 4  # of maps that are cropped
 
 
 class _Score:
@@ -58,9 +63,9 @@ class _Score:
             if int(count):
                 self._wholes.append(float(total) / int(count))
 
-    def mine(self, starts: Sequence[int]) -> Sequence[int]:
+    def mine(self, jobs: Sequence[_Job]) -> Sequence[_Job]:
         """The batches that this process judges."""
-        return self._work.ranks.share(starts) if self._shared else starts
+        return self._work.ranks.share(jobs) if self._shared else jobs
 
     @property
     def finite(self) -> bool:
@@ -81,36 +86,78 @@ class _Score:
         return loss, 1.0 - self._squared / max(self._spread, 1e-12)
 
 
-def validate(work: Work) -> Generator[Event, None, tuple[float, float]]:
+def validate(work: Work, waiting: Optional[Waiting] = None) -> Generator[Event, None, tuple[float, float]]:
     """(loss, NSE in scaled units) over the validation windows; the training windows judge where no dataset has any.
+    The time that was waited for data is added to ``waiting``.
 
     Raises :class:`RunError` that names variable, cell and date where the loss is no finite number.
     """
-    config, score = work.config, _Score(work)
+    score = _Score(work)
     work.module.eval()
     for item, ends in judging_windows(work.sets):
-        most = max(_FEWEST_VALIDATION_WINDOWS, len(item.split.train) // config.window_stride // 4)
-        ends = ends[:: max(1, math.ceil(len(ends) / most))]
-        steps = item.split.train_steps if item.split.train_steps.any() else item.split.validation_steps
-        mean = work.to_device(np.nanmean(item.data.y[steps], axis=(0, 2, 3)))[:, None, None]
-        variance, moments = work.to_device(item.variance), None
-        for start in score.mine(range(0, len(ends), config.batch * 2)):
-            chosen = ends[start : start + config.batch * 2]
-            batch = item.data.batch(chosen)
-            with torch.inference_mode():
-                predicted, target = work.predict(batch), work.to_device(batch.y)
-                found = score.add(predicted, target, mean, variance)
-                if found is not None:
-                    moments = found if moments is None else merged_moments(moments, found)
-            if not score.finite:
-                raise RunError(
-                    "The validation left the finite numbers",
-                    got=first_culprit(item, chosen, batch, predicted),
-                    remedy="Correct or mask this value, or lower the learning rate; the best model is kept",
-                )
-            yield Event(EventKind.MESSAGE, {"level": "tick", "text": ""})
+        mean, moments = work.to_device(item.target_mean)[:, None, None], None
+        jobs = score.mine(_jobs(work, item, ends))
+        with Feeder(jobs, lambda job, buffers: job.make(buffers), waiting or Waiting(), work.device) as feeder:
+            for job, batch in zip(jobs, feeder):
+                with torch.inference_mode():
+                    predicted, target = work.predict(batch), work.to_device(batch.y)
+                    found = score.add(predicted, target, mean, work.to_device(job.variance))
+                    if found is not None:
+                        moments = found if moments is None else merged_moments(moments, found)
+                if not score.finite:
+                    raise RunError(
+                        "The validation left the finite numbers",
+                        got=first_culprit(job.part, job.ends, job.make(None), predicted),
+                        remedy="Correct or mask this value, or lower the learning rate; the best model is kept",
+                    )
+                yield Event(EventKind.MESSAGE, {"level": "tick", "text": ""})
         score.close(moments)
     return score.result()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Windows of a dataset that are judged at once, of the whole frame or of a part of it."""
+
+    item: TrainingSet
+    ends: np.ndarray
+    crop: Optional[Crop] = None
+
+    @property
+    def part(self) -> TrainingSet:
+        """What is looked at."""
+        return self.item if self.crop is None else self.crop.of(self.item)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Of the cells that are looked at."""
+        return self.item.variance if self.crop is None else self.crop.maps(self.item.variance)
+
+    def make(self, buffers: Optional[Buffers]) -> Batch:
+        """The batch."""
+        batch = self.part.data.batch(self.ends, buffers=buffers)
+        if self.crop is not None:
+            self.crop.leave_out(batch.y)
+        return batch
+
+
+def _jobs(work: Work, item: TrainingSet, ends: np.ndarray) -> list[_Job]:
+    """The batches by which a dataset is judged: at most a quarter of what an epoch shows, the same in each epoch. Of
+    cropped maps the crops lie side by side over the whole frame; of too many some are drawn.
+    """
+    config = work.config
+    most = max(_FEWEST_VALIDATION_WINDOWS, len(item.split.train) // config.window_stride // 4)
+    ends = ends[:: max(1, math.ceil(len(ends) / most))]
+    chunks = [ends[start : start + work.judged_at_once] for start in range(0, len(ends), work.judged_at_once)]
+    side = crop_side(config, item.data)
+    if not side:
+        return [_Job(item, chunk) for chunk in chunks]
+    jobs = [_Job(item, chunk, crop) for chunk in chunks for crop in judging_crops(work.module, item, side)]
+    few = max(1, _CROPS_OF_A_WINDOW * most // work.judged_at_once)
+    if len(jobs) <= few:
+        return jobs
+    chosen = np.random.default_rng(config.seed).permutation(len(jobs))[:few]
+    return [jobs[number] for number in np.sort(chosen)]
 
 
 def judging_windows(sets: Sequence[TrainingSet]) -> list[tuple[TrainingSet, np.ndarray]]:
@@ -124,12 +171,17 @@ def judging_windows(sets: Sequence[TrainingSet]) -> list[tuple[TrainingSet, np.n
 
 
 def write_live_maps(path: Path, work: Work) -> None:
-    """Scaled maps of one validation date, predicted and observed, so that a person sees them sharpen."""
+    """Scaled maps of one validation date, predicted and observed, so that a person sees them sharpen; a part of maps
+    that are cropped.
+    """
     judging = judging_windows(work.sets)
     if not judging or judging[0][0].data.gauges:
         return
     item, ends = judging[0]
     chosen = ends[len(ends) // 2 : len(ends) // 2 + 1]
+    side = crop_side(work.config, item.data)
+    if side:
+        item = training_crop(work.module, item, chosen, side, 0, 1).of(item)
     batch = item.data.batch(chosen)
     with torch.inference_mode():
         predicted = work.predict(batch).cpu().numpy()[0, 0, 0, 0]

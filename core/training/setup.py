@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Optional
 
 import numpy as np
@@ -32,6 +33,7 @@ from ..data.splits import (
 )
 from ..data.store import Dataset
 from ..data.windows import WindowData, build_window_data, check_is_map
+from .cell_facts import cell_facts, training_values
 from .mass import mass_plan
 from .past_target import past_plan
 
@@ -39,13 +41,19 @@ from .past_target import past_plan
 @dataclass(frozen=True)
 class TrainingSet:
     """One dataset ready to train on: its windows, its split, the variance of each cell's scaled target in training, and
-    the card of the model, which names its variables.
+    the card of the model, which names its variables. ``cells`` bool (*frame): where a target was observed in training.
     """
 
     data: WindowData
     split: Split
     variance: np.ndarray
     card: Optional[ModelCard] = None
+    cells: Optional[np.ndarray] = None
+
+    @cached_property
+    def target_mean(self) -> np.ndarray:
+        """float32 (K,): the mean of each scaled target over its training period, or its validation period."""
+        return cell_facts(self.data, _known_steps(self.split)).mean
 
 
 def splits_of(datasets: Sequence[Dataset], split: SplitConfig, window: int, lead: int, leads: int) -> list[Split]:
@@ -164,16 +172,18 @@ def training_sets(datasets: Sequence[Dataset], splits: Sequence[Split], card: Mo
         if not (len(split.train) or len(split.validation)):
             continue
         data = build_window_data(dataset, card)
-        values = data.y[split.train_steps if split.train_steps.any() else split.validation_steps]
+        facts = cell_facts(data, _known_steps(split))
         for place, target in enumerate(card.targets):
-            if np.isfinite(values[:, place]).any():
+            if facts.count[place].any():
                 continue
             period = "training" if split.train_steps.any() else "validation"
             raise DataError(
                 f"The target '{target.name}' of '{dataset.name}' has no value in the {period} period",
                 remedy=f"Choose another {period} period, or check the mask",
             )
-        sets.append(TrainingSet(data, split, _cell_variance(values), card))
+        item = TrainingSet(data, split, facts.variance, card, facts.cells)
+        vars(item)["target_mean"] = facts.mean  # known already
+        sets.append(item)
     return sets
 
 
@@ -189,13 +199,9 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
 
 
-def _cell_variance(values: np.ndarray) -> np.ndarray:
-    """Variance over time of each cell or gauge, float32 (K, *frame); 0 where there are no values and so no loss."""
-    count = np.isfinite(values).sum(axis=0)
-    clean = np.nan_to_num(values.astype(np.float64))
-    mean = clean.sum(axis=0) / np.maximum(count, 1)
-    square = np.where(np.isfinite(values), (values - mean) ** 2, 0.0).sum(axis=0)
-    return (square / np.maximum(count, 1)).astype(np.float32)
+def _known_steps(split: Split) -> np.ndarray:
+    """bool (T,): the training period; the validation period of a dataset that only validates."""
+    return split.train_steps if split.train_steps.any() else split.validation_steps
 
 
 def _variable_card(
@@ -206,7 +212,7 @@ def _variable_card(
     amounts: Optional[Mapping[str, Scaler]] = None,
 ) -> VariableCard:
     info = datasets[0].variables[name]
-    values = _training_values(name, datasets, splits)
+    values = training_values(name, datasets, splits)
     kind = job.scalers.get(name) or quantity(info.quantity).scaler
     if kind == "one-hot" and not info.static:
         raise ConfigError(f"'{name}' varies in time and cannot be one-hot", remedy="Choose another scaler for it")
@@ -224,23 +230,6 @@ def _variable_card(
         minimum=float(finite.min()),
         maximum=float(finite.max()),
     )
-
-
-def _training_values(name: str, datasets: Sequence[Dataset], splits: Sequence[Split]) -> np.ndarray:
-    """All observed values inside the masks: of the training period, or of the map where it is static. Filled ones are
-    left out.
-    """
-    parts = []
-    for dataset, split in zip(datasets, splits):
-        if not split.train_steps.any():
-            continue
-        if dataset.variables[name].static:
-            parts.append(dataset.static_map(name)[dataset.mask])
-        elif dataset.variables[name].gauges:
-            parts.append(dataset.observed(name)[split.train_steps].ravel())
-        else:
-            parts.append(dataset.observed(name)[split.train_steps][:, dataset.mask].ravel())
-    return np.concatenate(parts)
 
 
 def _gauges(job: TrainJob, dataset: Dataset, family_name: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Optional, TextIO
 
+from ..contracts.cache_job import CacheJob
 from ..contracts.config import Config, json_schema, parse_json, type_hints
 from ..contracts.errors import ConfigError, FreshetError, RunError, error_from_dict
 from ..contracts.events import Event, EventKind
@@ -40,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, kind in JOBS.items():
+        if verb == "cache":
+            _add_cache(verbs, kind)
+            continue
         summary = " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
         part = verbs.add_parser(
             verb, help=summary, description=summary, epilog=_keys(kind), formatter_class=argparse.RawTextHelpFormatter
@@ -69,6 +73,26 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("of", choices=list(JOBS), metavar="VERB", help="one of " + ", ".join(JOBS))
     schema.set_defaults(action=_show_schema)
     return parser
+
+
+def _add_cache(verbs: Any, kind: type[Config]) -> None:
+    """The one verb that is asked for by words and not by a job file."""
+    summary = " ".join((kind.__doc__ or "").split())
+    part = verbs.add_parser("cache", help=summary, description=summary)
+    part.add_argument("dataset", metavar="DATASET", help="prepared dataset (.nc)")
+    what = part.add_mutually_exclusive_group()
+    what.add_argument("--make", dest="wanted", action="store_const", const="make", help="copy all maps in time")
+    what.add_argument("--delete", dest="wanted", action="store_const", const="delete", help="free the disc")
+    part.set_defaults(action=_show_cache, wanted="show")
+
+
+def _show_cache(options: argparse.Namespace) -> int:
+    from .cache import cache
+
+    printer = _Printer(sys.stdout, quiet=False)
+    for event in cache(CacheJob(dataset=options.dataset, action=options.wanted)):
+        printer.event(event)
+    return EXIT_DONE
 
 
 def _run_verb(options: argparse.Namespace) -> int:

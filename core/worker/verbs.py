@@ -126,6 +126,12 @@ def _export_model(job: Config, run: RunFolder) -> Iterator[Event]:
     yield from export_model(job, run)
 
 
+def _cache(job: Config, run: RunFolder) -> Iterator[Event]:
+    from .cache import cache
+
+    yield from cache(job, run)
+
+
 def _doctor(job: Config, run: RunFolder) -> Iterator[Event]:
     from .doctor import doctor
 
@@ -149,6 +155,7 @@ VERBS: dict[str, Callable[..., Iterator[Event]]] = {
     "tune": _tune,
     "import-model": _import_model,
     "export-model": _export_model,
+    "cache": _cache,
     "doctor": _doctor,
 }
 

@@ -126,7 +126,7 @@ class PredictAlgorithm(JobAlgorithm):
         entry(PredictJob, "model", kind="model"),
         entry(PredictJob, "dataset", kind="dataset"),
         *_PERIOD,
-        *entries(PredictJob, ("sequence", "device", "batch", "title")),
+        *entries(PredictJob, ("sequence", "device", "batch", "tile", "carry", "title")),
     )
 
     def job(self, values: dict[str, Any], context: QgsProcessingContext) -> Config:

@@ -15,6 +15,7 @@ from .algorithms import (
     TrainAlgorithm,
     TuneAlgorithm,
 )
+from .cache import CacheAlgorithm
 from .exchange import ExportModelAlgorithm, ImportModelAlgorithm
 from .prepare import PrepareAlgorithm
 from .questions import (
@@ -44,12 +45,13 @@ ALGORITHMS = (
     TuneAlgorithm,
     ImportModelAlgorithm,
     ExportModelAlgorithm,
+    CacheAlgorithm,
 )
 
 
 class FreshetProvider(QgsProcessingProvider):
     """Algorithms freshet:prepare, terrain, train, finetune, predict, compare, evaluate, tune, importmodel, exportmodel,
-    and the questions explain, importance, probe, whatif, drivers, shares.
+    cache, and the questions explain, importance, probe, whatif, drivers, shares.
     """
 
     def id(self) -> str:

@@ -33,7 +33,7 @@ EXCHANGE = ("importmodel", "exportmodel")
 QUESTIONS = "explain importance probe whatif drivers shares".split()
 IDS = {
     f"freshet:{name}"
-    for name in [*"prepare terrain train finetune predict compare evaluate tune".split(), *QUESTIONS, *EXCHANGE]
+    for name in [*"prepare terrain train finetune predict compare evaluate tune cache".split(), *QUESTIONS, *EXCHANGE]
 }
 TRAIN = {"TARGET": "sm", "INPUTS": "rain", "STATIC": "dem", "WINDOW": 5}
 

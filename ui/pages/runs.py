@@ -45,6 +45,7 @@ VERBS = {
     "tune": "search",
     "import-model": "imported model",
     "export-model": "exported model",
+    "cache": "cache",
     "doctor": "engine check",
 }
 _COLOURS = {RunState.FAILED: "#b2182b", RunState.LOST: "#b2182b", RunState.CANCELLED: "#777777"}

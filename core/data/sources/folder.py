@@ -58,7 +58,7 @@ class FolderSource(MapSource):
         self._first, handle = self._first_readable(files)
         with handle:
             self._layout, notes = raster_layout(handle, config, self.name)
-            self.grid = self._layout.grid
+            self.grid, self._driver = self._layout.grid, handle.driver
             self.notes += notes
             self.units = units_of(handle)
             bands, dated = self._bands(handle)
@@ -112,7 +112,7 @@ class FolderSource(MapSource):
                 members = [self._members[number] for number in numbers[run]]
                 path, bands = members[0].path, [member.band for member in members]
                 try:
-                    with open_raster(str(path), self.name) as handle:
+                    with open_raster(str(path), self.name, self._driver) as handle:
                         self._same_shape(handle, path)
                         if read_bands(handle, bands, self._layout, window, self.config, out[run]):
                             self._tell_huge(_relative(path, self._listing))

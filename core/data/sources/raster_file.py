@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,11 +50,16 @@ def band_facts(handle: Any) -> BandFacts:
     return BandFacts(handle.dtypes, handle.nodatavals, masked, handle.scales, handle.offsets)
 
 
-def open_raster(path: str, name: str) -> Any:
-    """Open a raster for reading; :class:`DataError` that names the file where GDAL cannot."""
+def open_raster(path: str, name: str, driver: str = "") -> Any:
+    """Open a raster for reading; :class:`DataError` that names the file where GDAL cannot. The ``driver`` that most
+    likely reads it is tried first: to ask all of them takes a quarter of the time of opening.
+    """
     import rasterio
     from rasterio.errors import RasterioError
 
+    if driver:
+        with contextlib.suppress(RasterioError, OSError, ValueError):
+            return rasterio.open(path, driver=driver)
     if path.endswith(".gz") and not path.startswith("/vsi"):
         path = f"/vsigzip/{path}"
     try:
