@@ -1,7 +1,8 @@
 """The run folder: the only thing that stands between QGIS and the engine.
 
 ``job.json`` is what was asked, ``events.jsonl`` the story, ``heartbeat.json`` says that the worker lives, a file
-``cancel`` asks it to stop. Results lie in ``results/``, checkpoints in ``checkpoints/``.
+``cancel`` asks it to stop; ``choices.json`` says what a training chose for itself. Results lie in ``results/``,
+checkpoints in ``checkpoints/``.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class RunFolder:
     report_file = property(lambda self: self.path / "report.html")
     model_file = property(lambda self: self.path / "results" / "model.safetensors")
     ensemble_file = property(lambda self: self.path / "results" / "ensemble.json")
+    choices_file = property(lambda self: self.path / "choices.json")
     scores_file = property(lambda self: self.path / "results" / "scores.json")
 
     @classmethod

@@ -13,7 +13,11 @@ SCHEDULES = ("constant", "cosine", "step", "plateau", "one-cycle")
 OPTIMIZERS = ("adam", "adamw")
 AUGMENTATIONS = ("none", "flips", "turns")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
+MEMORIES = ("auto", "plain", "recompute")
+HOISTINGS = ("auto", "on", "off")
+CAPTURES = ("auto", "on", "off")
+CACHES = ("auto", "on", "off")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,14 @@ class TrainingConfig(Config):
         minimum=1,
         maximum=100000,
     )
-    batch: int = setting(4, label="Batch", help="Windows per step of the optimizer.", minimum=1, maximum=4096)
+    batch: int = setting(
+        4,
+        label="Batch",
+        help="Windows per step of the optimizer; 0 chooses by what larger batches gain. One that does not fit into the "
+        "memory is computed in parts.",
+        minimum=0,
+        maximum=4096,
+    )
     accumulate: int = setting(
         1,
         label="Batches a step",
@@ -146,8 +157,33 @@ class TrainingConfig(Config):
     precision: str = setting(
         "auto",
         label="Precision",
-        help="bfloat16 is faster where the processor has it.",
+        help="'auto' tries two batches, and takes bfloat16 where the processor or GPU has it, it is clearly faster and "
+        "the loss is the same to 1 %. 'tf32' is float32 with rounded products, for NVIDIA GPUs.",
         choices=PRECISIONS,
+        advanced=True,
+    )
+    memory: str = setting(
+        "auto",
+        label="Memory",
+        help="'recompute' keeps less of each step and computes its gates again: about half of the memory, at about 1.3 "
+        "of the time; for models of ConvLSTM layers. 'auto' does so where the memory would not be enough.",
+        choices=MEMORIES,
+        advanced=True,
+    )
+    hoisting: str = setting(
+        "auto",
+        label="Inputs at once",
+        help="Whether a ConvLSTM layer convolves the inputs of all steps at once before the first. 'auto' does not: on "
+        "processors it took as long or longer on every grid that was tried.",
+        choices=HOISTINGS,
+        advanced=True,
+    )
+    capture: str = setting(
+        "auto",
+        label="Captured graphs",
+        help="On NVIDIA GPUs: record the work of a batch once and replay it, which saves small models most of their "
+        "time. 'auto' does where two batches show that it is faster and gives the same.",
+        choices=CAPTURES,
         advanced=True,
     )
     supervised_steps: int = setting(
@@ -215,8 +251,33 @@ class TrainingConfig(Config):
         maximum=100000.0,
         advanced=True,
     )
+    crop: int = setting(
+        0,
+        label="Crop",
+        help="Side of the part of the maps that a batch shows, in cells: each batch another one, at random, where the "
+        "target was observed; an epoch shows each window once. 0 shows whole maps while a batch of them fits into the "
+        "memory. Not for models that need the whole map.",
+        unit="cells",
+        minimum=0,
+        maximum=100000,
+        advanced=True,
+    )
+    cache: str = setting(
+        "auto",
+        label="Cache",
+        help="Whether a copy of the dataset that is not compressed is made beside it, once, and read from there: "
+        "'auto' does where the maps take more than half of the free memory, or where decoding them takes seconds; "
+        "'off' uses none.",
+        choices=CACHES,
+        advanced=True,
+    )
     threads: int = setting(
-        0, label="Threads", help="Processor threads; 0 chooses.", minimum=0, maximum=1024, advanced=True
+        0,
+        label="Threads",
+        help="Processor threads; 0 chooses: all cores, but for one that is left to QGIS where there are more than two.",
+        minimum=0,
+        maximum=1024,
+        advanced=True,
     )
 
     def check(self) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from ..contracts.errors import ConfigError
@@ -18,7 +17,8 @@ from ..data.windows import time_of_year
 from ..models.learning import Sample, Targets
 from .batches import batches_of
 from .checkpoint import load_checkpoint, save_checkpoint
-from .device import choose_device, choose_precision, choose_threads
+from .choices import plain_choices, set_threads
+from .device import choose_device, choose_precision
 from .judging import validate, write_live_maps
 from .losses import loss_of
 from .setup import TrainingSet
@@ -89,8 +89,8 @@ def fit_at_once(
     """
     device, why_device = choose_device(config.device)
     precision, why_precision = choose_precision(config.precision, device)
-    torch.set_num_threads(choose_threads(config.threads))
-    yield _message(f"Device {why_device}. Precision {why_precision}.")
+    config, threads = plain_choices(config).config(config), set_threads(config)
+    yield _message(f"Device {why_device}. Precision {why_precision}. {threads.sentence}")
     module.to(device).eval()
     last, best = checkpoints / "last.safetensors", checkpoints / "best.safetensors"
     if last.exists():
@@ -98,6 +98,10 @@ def fit_at_once(
         yield _message("Learned already.")
         return
     _check_grids(module, sets)
+    if config.crop:
+        raise ConfigError(
+            "This model learns at once, from whole maps, so they cannot be cropped", remedy="Set the crop to 0"
+        )
     work = Work(module, sets, config, device, precision, warm_up, clock(), clock, loss_of(config, sets))
     if getattr(module, "learns_at_once", False):
         yield from _learn(work)

@@ -62,13 +62,18 @@ def load_whole_checkpoint(
     return state, {n[len(_BESIDE) :]: v for n, v in tensors.items() if n.startswith(_BESIDE)}
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_state(path: Path) -> dict[str, Any]:
+    """The ``state`` alone of a checkpoint. Raises :class:`RunError` where the file cannot be read."""
+    return _read(path, tensors=False)[0]
+
+
+def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), framework="pt") as handle:
             state = json.loads(handle.metadata()[_STATE_KEY])
-            names = handle.keys()
+            names = handle.keys() if tensors else ()
             return state, {name: handle.get_tensor(name) for name in names}
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise RunError(

@@ -1,13 +1,21 @@
-"""Where to compute and in which precision, with the reason; a device counts only once a kernel has run on it."""
+"""Where to compute, with how many threads and in which precision, by rule and with the reason; a device counts only
+once a kernel has run on it. What is measured instead is in :mod:`core.training.choices`.
+"""
 
 from __future__ import annotations
 
-import os
+import time
+from pathlib import Path
 
 import torch
 
 from ..contracts.errors import EngineError
+from ..contracts.machine import cores
 from .distributed import processes_here
+
+_FEW_CORES = 2
+_AMPERE = 8  # the first generation of NVIDIA's GPUs that multiplies in TF32
+_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "svebf16")  # of the processor, as Linux and torch name them
 
 
 def proves_itself(device: str) -> str:
@@ -38,19 +46,73 @@ def choose_device(name: str) -> tuple[str, str]:
 
 
 def choose_precision(name: str, device: str) -> tuple[torch.dtype, str]:
-    """float32 or bfloat16 and the reason; auto takes bfloat16 where the processor computes it by itself."""
-    if name == "float32":
-        return torch.float32, "float32: asked for"
-    if name == "bfloat16":
-        return torch.bfloat16, "bfloat16: asked for"
+    """float32 or bfloat16 and the reason, without measuring."""
+    if name != "auto":
+        return dtype_of(name), f"{name}: asked for"
     if device == "cuda" and torch.cuda.is_bf16_supported():
         return torch.bfloat16, "bfloat16: the GPU has it"
     return torch.float32, "float32: the default on this device"
 
 
-def choose_threads(asked: int) -> int:
-    """Threads of torch: those asked for, else all cores (the worker runs at low priority, so QGIS keeps its share),
-    which processes that train together share.
+def dtype_of(precision: str) -> torch.dtype:
+    """What convolutions are computed in; TF32 is float32 whose products are rounded."""
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def faster_precisions(device: str) -> tuple[str, ...]:
+    """What the device computes by itself beside float32."""
+    if device.startswith("cuda"):
+        if torch.version.hip is not None or torch.cuda.get_device_capability()[0] < _AMPERE:
+            return ("bfloat16",) if torch.cuda.is_bf16_supported() and torch.version.hip is not None else ()
+        return ("tf32", "bfloat16")
+    return ("bfloat16",) if device == "cpu" and _processor_has_bfloat16() else ()
+
+
+def allow_tf32(precision: str, device: str) -> None:
+    """Whether an NVIDIA GPU may round the factors of its products to TF32; it may wherever float32 was not asked for
+    or chosen.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return asked or max(1, cores // processes_here())
+    if not device.startswith("cuda"):
+        return
+    allowed = precision != "float32"
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+def choose_threads(asked: int) -> tuple[int, str]:
+    """Threads of torch and the reason: those asked for, else all cores but one that is left to QGIS where there are
+    more than two (on two the worker's low priority does that), which processes that train together share.
+    """
+    there, together = cores(), processes_here()
+    if asked:
+        return asked, "asked for"
+    if together > 1:
+        return max(1, there // together), f"{there} cores for {together} processes"
+    if there > _FEW_CORES:
+        return there - 1, f"one of {there} cores is left to QGIS"
+    return there, "all cores" if there > 1 else "the only core"
+
+
+def now(device: str) -> float:
+    """Seconds, when all that was asked of the device is done."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    elif device == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter()
+
+
+def _processor_has_bfloat16() -> bool:
+    """Whether it multiplies them itself; libraries compute them everywhere, but slower than float32."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    if ask is not None:
+        known = ask()
+        return any(bool(known.get(flag)) for flag in _FLAGS)
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    words = {
+        word for line in text.splitlines() if line.lower().startswith(("flags", "features")) for word in line.split()
+    }
+    return any(flag in words for flag in _FLAGS)

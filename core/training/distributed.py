@@ -89,11 +89,15 @@ class Ranks:
         """The windows of a batch ``ends (B,)`` that this process computes. Where there are fewer windows than processes
         one is computed for nothing, since all have to meet.
         """
+        for norm in self._norms:
+            norm.counts = bool(len(np.array_split(ends, self.count)[self.number]))
+        return self.own(ends)
+
+    def own(self, ends: np.ndarray) -> np.ndarray:
+        """As :meth:`part`, from any thread: nothing is noted of what counts for nothing."""
         if self.count == 1:
             return ends
         own = np.array_split(ends, self.count)[self.number]
-        for norm in self._norms:
-            norm.counts = bool(len(own))
         return own if len(own) else ends[:1]
 
     def whole(self, size: int, *parts: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -121,6 +125,14 @@ class Ranks:
         dist.all_reduce(total)
         return tuple(total.tolist())
 
+    def most(self, *values: float) -> tuple[float, ...]:
+        """The largest of all processes, the same in each."""
+        if self.count == 1:
+            return values
+        found = self._of(values)
+        dist.all_reduce(found, op=dist.ReduceOp.MAX)
+        return tuple(found.tolist())
+
     def clock(self, clock: Callable[[], float], needed: bool) -> Callable[[], float]:
         """The clock of the first process, where decisions hang on it."""
         if self.count == 1 or not needed:
@@ -136,7 +148,7 @@ class Ranks:
         return agreed
 
     def check_same(self, epoch: int, batch: int) -> None:
-        """Raise :class:`RunError` where the processes do not go on at the same place."""
+        """Raise :class:`RunError` where the processes do not go on at the same place; ``epoch`` -1 for a new begin."""
         if self.count == 1:
             return
         found = [self._of([0.0, 0.0]) for _ in range(self.count)]
@@ -146,7 +158,7 @@ class Ranks:
             raise RunError(
                 "The processes of this training see different checkpoints",
                 expected="one run folder that all machines share",
-                got="; ".join(f"epoch {done}, batch {pieces}" for done, pieces in places),
+                got="; ".join(f"epoch {done}, batch {pieces}" if done >= 0 else "none" for done, pieces in places),
                 remedy="Put the run folder on a disc that every machine sees under the same path",
             )
 

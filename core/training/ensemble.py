@@ -25,12 +25,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..contracts.errors import ConfigError, FreshetError
 from ..contracts.events import Event, EventKind
+from ..contracts.machine import say_bytes
 from ..contracts.training_config import TrainingConfig
+from ..data.windows import Batch
+from .checkpoint import read_state
+from .choices import Choices
+from .course import last_of
+from .device import now
 from .distributed import process_count
 from .fitting import fit_module, needs_epochs
 from .loop import Training, begin
+from .memory import device_memory, peak_of
 from .setup import TrainingSet
 from .stack import Stack
+from .work import Work
 
 _TRIED = 2  # batches by which both ways are measured
 _CLOSE = 1e-2  # relative difference of a loss that is computed both ways, in any precision
@@ -114,8 +122,8 @@ def _one_by_one(members: Sequence[Member], warm_up: int, clock: Callable[[], flo
         limit, config = member.config.time_limit_minutes, member.config
         if limit is not None:  # the time is that of all of them
             config = config.replace(time_limit_minutes=max(0.01, limit / count))
-        last = 0
-        for event in fit_module(member.module, member.sets, config, member.folder, warm_up, clock):
+        last, known = 0, _choices_of(members[0]) if number else None
+        for event in fit_module(member.module, member.sets, config, member.folder, warm_up, clock, known):
             values = event.values
             if event.kind is EventKind.PROGRESS:
                 text = f"Member {number + 1} of {count}: {values['text']}"
@@ -125,7 +133,7 @@ def _one_by_one(members: Sequence[Member], warm_up: int, clock: Callable[[], flo
                 more = {"epoch": epochs + last, "best_epoch": epochs + values["best_epoch"], "member": number + 1}
                 event = Event(event.kind, {**values, **more})
             elif values.get("level") == "info":
-                event = _message(f"Member {number + 1}: {values['text']}")
+                event = Event(event.kind, {**values, "text": f"Member {number + 1}: {values['text']}"})
             yield event
         epochs += last
 
@@ -136,7 +144,8 @@ def _begun(
     """The trainings at their begin, or where each stopped; an epoch that was broken off is ended alone."""
     trainings = []
     for number, member in enumerate(members):
-        events = begin(member.module, member.sets, member.config, member.folder, warm_up, clock)
+        known = Choices.from_dict(trainings[0].course.choices) if trainings else None
+        events = begin(member.module, member.sets, member.config, member.folder, warm_up, clock, known)
         while True:
             try:
                 event = next(events)
@@ -151,6 +160,12 @@ def _begun(
                 break
             yield event
     return trainings
+
+
+def _choices_of(member: Member) -> Optional[Choices]:
+    """What a member chose at its begin; None where it is trained without choices."""
+    kept = read_state(last_of(member.folder)).get("choices")
+    return Choices.from_dict(kept) if kept else None
 
 
 def _as_one(trainings: Sequence[Training]) -> Iterator[Event]:
@@ -199,10 +214,13 @@ def _measured(trainings: Sequence[Training]) -> tuple[str, str]:
     pieces = [training.pieces()[:_TRIED] for training in trainings]
     states = torch.random.get_rng_state()
     try:
-        alone, expected, saved = _alone(trainings[0], copies[0], pieces[0])
-        need, free = saved * len(trainings), _free_bytes(trainings[0].work.device)
+        alone, expected, held = _alone(trainings[0], copies[0], pieces[0])
+        need, free = held * len(trainings), device_memory(trainings[0].work.device)
         if free is not None and need > _MEMORY_SHARE * free:
-            return f"as one they would take about {_gb(need)} of the {_gb(free)} of memory that are free", ""
+            return (
+                f"as one they would take about {say_bytes(need)} of the {say_bytes(free)} of memory that are free",
+                "",
+            )
         together, found = _stacked(trainings, copies, pieces)
     except FreshetError:
         raise
@@ -215,7 +233,7 @@ def _measured(trainings: Sequence[Training]) -> tuple[str, str]:
     one_by_one = alone * len(trainings)
     if together >= one_by_one:
         return f"a batch of all takes {together:.3g} s as one, {one_by_one:.3g} s in a row", ""
-    room = "" if free is None else f"; memory: about {_gb(need)} of {_gb(free)}"
+    room = "" if free is None else f"; memory: about {say_bytes(need)} of {say_bytes(free)}"
     words = f"a batch of all takes {together:.3g} s in place of {one_by_one:.3g} s{room}"
     return "", f"The {len(trainings)} members are trained as one model: {words}."
 
@@ -239,25 +257,23 @@ def _why(error: Exception) -> str:
 
 
 def _alone(training: Training, module: nn.Module, pieces: Sequence[Any]) -> tuple[float, list[float], int]:
-    """Seconds of the faster batch, losses, and bytes that the gradient keeps."""
-    work, times, losses, kept = dataclasses.replace(training.work, module=module), [], [], {}
+    """Seconds of the faster batch, losses, and bytes that a batch holds step by step, as it is computed for all."""
+    work, times, losses = dataclasses.replace(training.work, module=module), [], []
     device = work.device
 
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    for piece in pieces:
-        batch, variance, sampling = training.begin_piece(piece)
-        begin_s = _now(device)
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            predicted = work.predict(batch, work.config.supervised_steps, sampling)
-            total, count = work.loss.parts(predicted, work.to_device(batch.y), variance)
+    def learn(work: Work, batch: Batch, variance: Tensor, sampling: float) -> None:
+        predicted = work.predict(batch, work.config.supervised_steps, sampling)
+        total, count = work.loss.parts(predicted, work.to_device(batch.y), variance)
         (total / count.clamp(min=1)).backward()
         losses.append(float(total.detach() / count.clamp(min=1)))
-        times.append(_now(device) - begin_s)
-    return min(times), losses[:1], sum(kept.values()) // max(1, len(pieces))
+
+    for piece in pieces:
+        made = training.begin_piece(piece)
+        begin_s = now(device)
+        learn(work, *made)
+        times.append(now(device) - begin_s)
+    by_steps = dataclasses.replace(work, engine=dataclasses.replace(work.engine, kernel="steps"))
+    return min(times), losses[:1], peak_of(lambda: learn(by_steps, *made), device)
 
 
 def _stacked(
@@ -266,18 +282,11 @@ def _stacked(
     """Seconds of the faster batch of all, and the loss of the first member in the first one."""
     stack, times, losses, device = Stack(modules), [], [], trainings[0].work.device
     for group in zip(*pieces):
-        begin_s = _now(device)
+        begin_s = now(device)
         found = stack.learn(trainings, group)
         losses.append(float(found[0][0] / found[0][1].clamp(min=1)))
-        times.append(_now(device) - begin_s)
+        times.append(now(device) - begin_s)
     return min(times), losses[:1]
-
-
-def _now(device: str) -> float:
-    """Seconds, when all that was asked of the device is done."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def _copied(training: Training) -> nn.Module:
@@ -292,22 +301,6 @@ def _mean_metric(histories: Sequence[dict]) -> dict:
         for name in ("train_loss", "validation_loss", "validation_nse")
     }
     return {**first, **means, "members": len(histories)}
-
-
-def _free_bytes(device: str) -> Optional[int]:
-    """Memory that is free on the device; None where that cannot be told."""
-    if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info()[0])
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return found[0] if found else None
-
-
-def _gb(count: Optional[int]) -> str:
-    return f"{(count or 0) / 1e9:.2g} GB"
 
 
 def _message(text: str) -> Event:

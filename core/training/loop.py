@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import torch
@@ -18,15 +19,22 @@ from ..data.windows import Batch
 from .augment import Augmentation, augmentation_of
 from .averaging import averaged
 from .batches import Piece, batches_of, pieces_of
-from .checkpoint import load_checkpoint
-from .course import Course, Keeper
-from .device import choose_device, choose_precision, choose_threads
+from .captured import Captured
+from .checkpoint import load_checkpoint, read_state
+from .choices import Choices, kept_choices, set_threads, told
+from .choosing import choose
+from .course import Course, Keeper, last_of
+from .crops import check_crop, crop_words
+from .device import allow_tf32, choose_device
 from .distributed import Ranks
+from .feeding import Feeder, Waiting
 from .finite import first_culprit
 from .judging import validate, write_live_maps
 from .losses import loss_of
+from .probe import Probe
 from .schedules import learning_rate, make_optimizer
 from .setup import TrainingSet
+from .shown import Showing
 from .work import Work, predict_batch, tensor_of
 
 __all__ = ["Work", "batches_of", "fit", "predict_batch", "tensor_of", "validate", "write_live_maps"]
@@ -39,20 +47,22 @@ def fit(
     checkpoints: Path,
     warm_up: int = 0,
     clock: Callable[[], float] = time.monotonic,
+    known: Optional[Choices] = None,
 ) -> Iterator[Event]:
     """Train ``module`` in place; at the end it holds the weights of the best epoch by validation loss.
 
     ``warm_up``: first steps of each window through which no gradient goes. ``clock`` gives the seconds that the time
     limit and the schedule count (``time.process_time`` for processor time). Yields METRIC after each epoch (``epoch,
-    train_loss, validation_loss, validation_nse, best_epoch, learning_rate, seconds``) and PROGRESS after each batch.
-    Losses are in units of the scaled target. An existing ``checkpoints/last`` is continued where it stopped, also in
-    the middle of an epoch: a resumed training equals an uninterrupted one. It is written after each epoch, every
-    ``checkpoint_minutes``, and where this generator is closed. With averaged weights these are judged and saved as the
-    best, and the raw ones are trained on.
+    train_loss, validation_loss, validation_nse, best_epoch, learning_rate, seconds, waiting_share``) and PROGRESS after
+    each batch; ``waiting_share`` is the share of the epoch's time in which the model waited for data. Losses are in
+    units of the scaled target. An existing ``checkpoints/last`` is continued where it stopped, also in the middle of an
+    epoch: a resumed training equals an uninterrupted one. It is written after each epoch, every ``checkpoint_minutes``,
+    and where this generator is closed. With averaged weights these are judged and saved as the best, and the raw ones
+    are trained on.
     Raises :class:`RunError` that names variable, cell and date where the loss is no longer finite; the best checkpoint
     stays. :class:`ConfigError` where the loss or the augmentation does not fit model or data.
     """
-    training = yield from begin(module, sets, config, checkpoints, warm_up, clock)
+    training = yield from begin(module, sets, config, checkpoints, warm_up, clock, known)
     try:
         yield from training.epochs()
     except GeneratorExit:
@@ -68,39 +78,64 @@ def begin(
     checkpoints: Path,
     warm_up: int,
     clock: Callable[[], float],
+    known: Optional[Choices] = None,
 ) -> Generator[Event, None, Training]:
-    """Choose device and precision, and give the training at its begin, or where it stopped."""
+    """Choose how to compute, and give the training at its begin, or where it stopped.
+
+    ``known``: choices that are taken as they are, those of another model of the same kind.
+    """
     device, why_device = choose_device(config.device)
-    precision, why_precision = choose_precision(config.precision, device)
-    torch.set_num_threads(choose_threads(config.threads))
     augmentation, loss = augmentation_of(config.augment, module, sets), loss_of(config, sets)
-    yield _message(f"Device {why_device}. Precision {why_precision}. {augmentation.words}".strip())
+    ranks, last = Ranks.join(device), last_of(checkpoints)
     module.to(device)
-    ranks = Ranks.join(device)
     clock = ranks.clock(clock, config.time_limit_minutes is not None)
+    begin_s, goes_on = clock(), last.exists()
+    state = read_state(last) if goes_on else {"epoch": -1}
+    ranks.check_same(state["epoch"], state.get("pieces", 0))
+    yield _message(f"Device {why_device}. {augmentation.words}".strip())
+    if not goes_on:
+        _learn_links(module, sets)
+    if goes_on or known is not None:
+        choices = kept_choices(state.get("choices") if goes_on else known.to_dict(), config)
+        choices = choices.with_choice(set_threads(config, choices))
+    else:
+        choices = yield from choose(Probe(module, sets, config, device, warm_up, loss), config, device, ranks)
+    yield told(choices, goes_on)
+    allow_tf32(str(choices.value("precision")), device)
+    config = choices.config(config)
+    check_crop(config, module, sets)
+    if crop_words(module, config, sets):
+        yield _message(crop_words(module, config, sets))
+    work = Work(module, sets, config, device, choices.precision, warm_up, begin_s, clock, loss, ranks, choices.engine)
     optimizer = make_optimizer(module, config)
-    keeper = Keeper(
-        checkpoints, Work(module, sets, config, device, precision, warm_up, clock(), clock, loss, ranks), optimizer
-    )
-    if keeper.last.exists():
+    keeper = Keeper(checkpoints, work, optimizer)
+    if goes_on:
         course = keeper.resume()
         yield _message(_continued(course))
     else:
-        _learn_links(module, sets)
         course = keeper.begin()
-    ranks.check_same(course.epoch, course.pieces)
+    course.choices = choices.to_dict()
     ranks.share_model(module)
-    return Training(keeper, course, optimizer, augmentation)
+    captured = Captured(keeper.work) if choices.value("capture") == "on" else None
+    return Training(keeper, course, optimizer, augmentation, captured)
 
 
 class Training:
     """A training under way."""
 
     def __init__(
-        self, keeper: Keeper, course: Course, optimizer: torch.optim.Optimizer, augmentation: Augmentation
+        self,
+        keeper: Keeper,
+        course: Course,
+        optimizer: torch.optim.Optimizer,
+        augmentation: Augmentation,
+        captured: Optional[Captured] = None,
     ) -> None:
+        self._captured = captured
         self._keeper, self._course, self._optimizer, self._augmentation = keeper, course, optimizer, augmentation
-        self._work = keeper.work
+        self._work, self._waiting = keeper.work, Waiting()
+        work = self._work
+        self._showing = Showing(work.module, work.sets, work.config, augmentation, work.ranks)
 
     @property
     def work(self) -> Work:
@@ -127,14 +162,24 @@ class Training:
                 break
             for share, text in self._train_epoch():
                 yield Event(EventKind.PROGRESS, {"fraction": work.fraction(course.epoch + share), "text": text})
+            if self._captured is not None and self._captured.fault:
+                yield _message(f"Each batch is computed step by step: recording failed ({self._captured.fault}).")
+                self._captured = None
             yield from self.judge()
             yield Event(EventKind.METRIC, course.history[-1])
+        yield from self._told_waiting()
+
+    def _told_waiting(self) -> Iterator[Event]:
+        """How long the training waited for data, over all epochs of which that is known."""
+        shares = [values["waiting_share"] for values in self._course.history if "waiting_share" in values]
+        if shares:
+            yield _message(f"Waiting for data took {_share_words(float(np.mean(shares)))} of the epochs' time.")
 
     def judge(self) -> Iterator[Event]:
         """Close an epoch whose batches are done: validate, and write the checkpoints."""
         work, course = self._work, self._course
         with averaged(work.module, self._keeper.average):
-            validation_loss, validation_nse = yield from validate(work)
+            validation_loss, validation_nse = yield from validate(work, self._waiting)
             self._close_epoch(validation_loss, validation_nse)
             if course.best_epoch == course.epoch:
                 self._keeper.keep_best(course)
@@ -169,8 +214,10 @@ class Training:
                 "best_epoch": course.best_epoch,
                 "learning_rate": course.rate,
                 "seconds": round(self._work.seconds, 1),
+                "waiting_share": round(self._waiting.share(), 5),
             }
         )
+        self._waiting.again()
         course.pieces, course.losses = 0, []
 
     def _train_epoch(self) -> Iterator[tuple[float, str]]:
@@ -178,15 +225,19 @@ class Training:
         work, course, config = self._work, self._course, self._work.config
         if course.pieces == 0:
             torch.manual_seed(self.seed + work.ranks.seed_offset)
-        pieces = self.pieces()
+        pieces, seed = self.pieces(), self.seed
+        left = pieces[course.pieces :]
         work.module.train()
-        for piece in pieces[course.pieces :]:
-            value = self._learn(piece)
-            course.pieces += 1
-            if self._keeper.due():
-                self._keeper.keep_last(course)
-            place = f"Epoch {course.epoch + 1} of {config.epochs}, batch {course.pieces} of {len(pieces)}"
-            yield course.pieces / len(pieces), f"{place}, loss {value:.4g}"
+        with Feeder(
+            left, lambda piece, buffers: self._showing.make(piece, seed, buffers), self._waiting, work.device
+        ) as feeder:
+            for piece, made in zip(left, feeder):
+                value = self._learn(piece, made)
+                course.pieces += 1
+                if self._keeper.due():
+                    self._keeper.keep_last(course)
+                place = f"Epoch {course.epoch + 1} of {config.epochs}, batch {course.pieces} of {len(pieces)}"
+                yield course.pieces / len(pieces), f"{place}, loss {value:.4g}"
 
     @property
     def seed(self) -> int:
@@ -197,34 +248,41 @@ class Training:
         """All of this epoch."""
         return pieces_of(self._work.sets, self._work.config, np.random.default_rng(self.seed))
 
-    def _learn(self, piece: Piece) -> float:
+    def _learn(self, piece: Piece, made: tuple[Batch, np.ndarray]) -> float:
         """Gradients of one piece, and a step of the optimizer where it is the last of its step; gives its loss."""
         work = self._work
-        batch, variance, sampling = self.begin_piece(piece)
+        batch, variance, sampling = self.begin_piece(piece, made)
+        whole = piece.first and piece.last
+        if self._captured is not None:
+            found = self._captured.learn(batch, variance, sampling, whole)
+            if found is not None:
+                return self.end_piece(piece, *found)
         predicted = work.predict(batch, work.config.supervised_steps, sampling)
         predicted, target = work.ranks.whole(len(piece.ends), predicted, work.to_device(batch.y))
         total, count = work.loss.parts(predicted, target, variance)
-        whole = piece.first and piece.last
         work.ranks.backward(total / count.clamp(min=1) if whole else total)
         return self.end_piece(piece, total, count)
 
-    def begin_piece(self, piece: Piece) -> tuple[Batch, torch.Tensor, float]:
+    def begin_piece(
+        self, piece: Piece, made: Optional[tuple[Batch, np.ndarray]] = None
+    ) -> tuple[Batch, torch.Tensor, float]:
         """What one piece is made of: its batch, the variance of the cells, the share that a decoder reads the truth. At
-        the first piece of a step the learning rate is set.
+        the first piece of a step the learning rate is set. ``made`` is what was made beforehand.
         """
         work, course, config, optimizer = self._work, self._course, self._work.config, self._optimizer
-        item, position = work.sets[piece.index], course.epoch + piece.begin
+        position = course.epoch + piece.begin
         if piece.first:
             rate = learning_rate(config, position, work.fraction(position), course.plateau.falls, piece.length)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             course.rate = rate
             optimizer.zero_grad(set_to_none=True)
-        turn = self._augmentation.draw(self.seed, piece.step)
-        ends = work.ranks.part(piece.ends)
-        batch = self._augmentation.apply(item.data.batch(ends, config.supervised_steps, self.seed), turn)
-        variance = work.to_device(self._augmentation.variance(item.variance, turn))
-        return batch, variance, config.sampling * (1.0 - work.fraction(position))
+        work.ranks.part(piece.ends)
+        if made is None:
+            with self._waiting.measured():
+                made = self._showing.make(piece, self.seed)
+        batch, variance = made
+        return batch, work.to_device(variance), config.sampling * (1.0 - work.fraction(position))
 
     def end_piece(self, piece: Piece, total: torch.Tensor, count: torch.Tensor) -> float:
         """A step of the optimizer with the gradients at hand, where the piece is the last of its step. Gives the loss
@@ -260,8 +318,8 @@ class Training:
 
     def _left(self, piece: Piece, value: float) -> RunError:
         """The sentence for a loss or a gradient that is no finite number."""
-        work, item = self._work, self._work.sets[piece.index]
-        batch = item.data.batch(piece.ends, work.config.supervised_steps, self.seed)
+        work = self._work
+        item, batch = self._showing.seen(piece, self.seed)
         with torch.no_grad():
             predicted = work.predict(batch, work.config.supervised_steps)
         what = f"a loss of {value:g}" if not math.isfinite(value) else "a gradient without a finite norm"
@@ -277,6 +335,11 @@ def _learn_links(module: nn.Module, sets: Sequence[TrainingSet]) -> None:
     if hasattr(module, "prepare_from"):
         first = sets[0]
         module.prepare_from(torch.from_numpy(first.data.x[first.split.train_steps]), torch.from_numpy(first.data.mask))
+
+
+def _share_words(share: float) -> str:
+    """A share in per cent."""
+    return f"{100 * share:.1f} %" if share >= 0.001 else "less than 0.1 %"
 
 
 def _continued(course: Course) -> str:

@@ -18,7 +18,8 @@ from ..training.distributed import process_number
 from ..training.ensemble import Member, bootstrapped, fit_members
 from ..training.members import Members
 from ..training.model_file import build_from_card, save_model
-from .train import Ready, scaled, scores_of
+from .room import check_disc
+from .train import Ready, judged_by, keeping_choices, scaled, scores_of
 
 _TRAINING_SHARE = 0.85  # of the progress bar
 
@@ -36,7 +37,9 @@ def train_members(job: TrainJob, ready: Ready, run: RunFolder) -> Iterator[Event
     words = f"{len(members)} members of {count:,} parameters, {windows:,} training windows."
     yield _message(f"{words} {ready.note}".strip())
     history = []
-    for event in scaled(fit_members(members, ready.card.warm_up), 0.0, _TRAINING_SHARE):
+    first = members[0].module
+    yield _message(check_disc(run.path, first, job.training, ready.card, judged_by(ready), len(members)))
+    for event in scaled(keeping_choices(fit_members(members, ready.card.warm_up), run), 0.0, _TRAINING_SHARE):
         if event.kind is EventKind.METRIC:
             history.append(event.values)
             _show_live(members[0], run)

@@ -10,12 +10,13 @@ import contextlib
 import json
 import os
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from ..contracts.errors import ConfigError, RunError
+from ..contracts.errors import ConfigError, FreshetError, RunError
 from ..contracts.events import Event, EventKind
 from ..contracts.run_folder import LOST_AFTER_SECONDS, RunFolder, RunState
 from ..contracts.search_job import TuneJob
@@ -28,6 +29,10 @@ STUDY = "freshet"
 _BEGIN = b'{"op_code":'
 _PATIENCE_SECONDS = 2.0  # until a person is told that a lock is waited for
 _LOOK_SECONDS = 0.2
+_DATABASE_SECONDS = 60.0  # that a step of the search may wait for the lock of a database
+_LOCKED = "The file of the search is locked by another process; waiting for {}."
+_UNLOCKED = "The file of the search is free again."
+_NO_MATTER = ("device", "threads", "memory", "hoisting", "capture", "cache")  # of a training to what it learns
 
 
 class Storage:
@@ -56,7 +61,8 @@ class Storage:
         from optuna.storages import JournalStorage, RDBStorage
 
         if self._older:
-            return RDBStorage(f"sqlite:///{self._older}")
+            waiting = {"connect_args": {"timeout": _DATABASE_SECONDS}}
+            return RDBStorage(f"sqlite:///{self._older}", engine_kwargs=waiting)
         try:
             return JournalStorage(self._backend)
         except (ValueError, KeyError, TypeError) as error:  # what a line that is none of ours gives
@@ -69,6 +75,7 @@ class Storage:
     def free(self) -> Iterator[Event]:
         """Wait until no other process holds the lock, and say so; it is taken from a holder that has died."""
         if self._backend is None:
+            yield from self._free_database()
             return
         lock = self._backend.lock_file
         begin, told, seen, since = time.monotonic(), False, 0.0, time.monotonic()
@@ -83,11 +90,23 @@ class Storage:
                 return
             if not told and now - begin > _PATIENCE_SECONDS:
                 told = True
-                yield _message(f"The file of the search is locked by another process; waiting for {self.path}.")
+                yield _message(_LOCKED.format(self.path))
             yield Event(EventKind.MESSAGE, {"level": "tick", "text": ""})
             time.sleep(_LOOK_SECONDS)
         if told:
-            yield _message("The file of the search is free again.")
+            yield _message(_UNLOCKED)
+
+    def _free_database(self) -> Iterator[Event]:
+        """The same for the database of an earlier Freshet, whose lock ends with the process that holds it."""
+        begin, told = time.monotonic(), False
+        while self._older is not None and _database_locked(self._older):
+            if not told and time.monotonic() - begin > _PATIENCE_SECONDS:
+                told = True
+                yield _message(_LOCKED.format(self._older))
+            yield Event(EventKind.MESSAGE, {"level": "tick", "text": ""})
+            time.sleep(_LOOK_SECONDS)
+        if told:
+            yield _message(_UNLOCKED)
 
     def folder(self, number: int) -> RunFolder:
         """Where trial ``number`` keeps its checkpoints, and the sign that its process lives."""
@@ -118,8 +137,8 @@ def identity(job: TuneJob) -> str:
     for part, names in ((values, ("trials", "title", "storage")), (train, ("title",))):
         for name in names:
             part.pop(name)
-    for name in ("device", "threads"):
-        train["training"].pop(name)
+    for name in _NO_MATTER:
+        train["training"].pop(name, None)
     return json.dumps(values, sort_keys=True)
 
 
@@ -128,8 +147,9 @@ def check_same(study: optuna.Study, job: TuneJob, path: Path) -> None:
     asked, known = identity(job), study.user_attrs.get("asked")
     if known is None:
         study.set_user_attr("asked", asked)
-    elif known != asked:
-        one, two = json.loads(known), json.loads(asked)
+        return
+    one, two = _completed(json.loads(known)), json.loads(asked)
+    if one != two:
         differ = [key for key in two if one.get(key) != two[key]]
         raise ConfigError(
             f"The file {path} holds another search",
@@ -137,6 +157,16 @@ def check_same(study: optuna.Study, job: TuneJob, path: Path) -> None:
             got=f"a difference in {', '.join(differ) or 'its keys'}",
             remedy="Join with the job of that search, or choose a new shared file",
         )
+
+
+def _completed(known: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier Freshet wrote, with the defaults of settings that it did not know and without those that make no
+    difference.
+    """
+    try:
+        return json.loads(identity(TuneJob.from_dict(known)))
+    except FreshetError:
+        return known
 
 
 def here() -> dict[str, Any]:
@@ -196,6 +226,19 @@ def _whole_lines(handle: Any) -> int:
             return start + found + 1
         end = start
     return 0
+
+
+def _database_locked(path: Path) -> bool:
+    """Whether another process writes into an SQLite file."""
+    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        return "locked" in str(error) or "busy" in str(error)
+    finally:
+        connection.close()
+    return False
 
 
 def _changed(path: str) -> Optional[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,9 +13,11 @@ from torch import manual_seed, nn
 from ..contracts.ensemble_file import is_ensemble
 from ..contracts.errors import DataError, ModelFileError
 from ..contracts.events import Artifact, Event, EventKind
+from ..contracts.files import write_text
 from ..contracts.model_card import ModelCard
 from ..contracts.run_folder import RunFolder
 from ..contracts.training_job import FinetuneJob, TrainingConfig, TrainJob
+from ..data.caching import ready_caches
 from ..data.splits import Split
 from ..data.store import Dataset, open_datasets
 from ..inference.trained import results_of_training, write_mean_scores
@@ -32,6 +35,7 @@ from ..training.setup import (
     versions,
     warm_up_of,
 )
+from .room import check_disc
 
 T = TypeVar("T")
 
@@ -53,7 +57,7 @@ class Ready:
 def opened(job: TrainJob) -> Iterator[Ready]:
     """Open the datasets of a training job, choose the warm-up, fit scalers, cut windows."""
     with contextlib.ExitStack() as stack:
-        datasets = open_all(job.datasets, stack)
+        datasets = open_all(job.datasets, stack, job.training.cache)
         warm_up, why = warm_up_of(job, datasets)
         splits = splits_of(datasets, job.split, job.window + warm_up, job.lead, job.leads)
         card = build_card(job, datasets, splits, warm_up)
@@ -64,14 +68,27 @@ def opened(job: TrainJob) -> Iterator[Ready]:
         yield Ready(datasets, splits, card, training_sets(datasets, splits, card), note)
 
 
-def open_all(paths: Sequence[str], stack: contextlib.ExitStack) -> list[Dataset]:
-    """The datasets of all files, each sequence of a file as one of them; ``stack`` closes them."""
-    return [stack.enter_context(dataset) for path in paths for dataset in open_datasets(path)]
+def open_all(paths: Sequence[str], stack: contextlib.ExitStack, cache: str = "auto") -> list[Dataset]:
+    """The datasets of all files, each sequence of a file as one of them; ``stack`` closes them. With ``cache`` off they
+    read their files and nothing else.
+    """
+    datasets = [stack.enter_context(dataset) for path in paths for dataset in open_datasets(path)]
+    for dataset in datasets:
+        dataset.use_cache = cache != "off"
+    return datasets
+
+
+def caches_of(job: TrainJob) -> Iterator[Event]:
+    """Make the raw copies of the datasets of a training where they pay; see :func:`core.data.caching.ready_caches`."""
+    names = (*job.inputs, *job.targets, *job.ahead)
+    with contextlib.ExitStack() as stack:
+        yield from ready_caches(open_all(job.datasets, stack), names, job.training.cache)
 
 
 def train(job: TrainJob, run: RunFolder) -> Iterator[Event]:
     """Train a model from random weights."""
     yield Event(EventKind.PROGRESS, {"fraction": 0.0, "text": "Reading the datasets"})
+    yield from caches_of(job)
     with opened(job) as ready:
         if job.members > 1:
             from .ensemble import train_members
@@ -95,6 +112,8 @@ def finetune(job: FinetuneJob, run: RunFolder) -> Iterator[Event]:
     module, source = load_model(job.model)
     with contextlib.ExitStack() as stack:
         datasets = open_all(job.datasets, stack)
+        names = [variable.name for variable in (*source.inputs, *source.targets, *source.ahead)]
+        yield from ready_caches(datasets, names, job.training.cache)
         for dataset in datasets:
             if source.target.name not in dataset.variables:
                 raise DataError(
@@ -129,7 +148,7 @@ def scores_of(
     module: nn.Module, card: ModelCard, ready: Ready, run: RunFolder, history: Sequence[dict]
 ) -> Generator[Event, None, dict]:
     """Maps, report and scores of a module on the test period of every dataset; gives the scores by dataset."""
-    scores, known, judged = {}, MeanOfTraining(card, ready.datasets), _judged(ready)
+    scores, known, judged = {}, MeanOfTraining(card, ready.datasets), judged_by(ready)
     for number, (dataset, split) in enumerate(judged):
         folder = f"{'sequence' if dataset.sequence else 'basin'}_{number + 1}" if len(judged) > 1 else ""
         results = results_of_training(module, card, dataset, split, run, history, folder=folder, known=known)
@@ -139,7 +158,7 @@ def scores_of(
     return scores
 
 
-def _judged(ready: Ready) -> list[tuple[Dataset, Split]]:
+def judged_by(ready: Ready) -> list[tuple[Dataset, Split]]:
     """Each dataset is judged by its test period; where whole ones are kept for that, or of sequences, those that hold
     test windows, else those that hold validation windows.
     """
@@ -153,20 +172,26 @@ def _judged(ready: Ready) -> list[tuple[Dataset, Split]]:
 def _train_and_judge(module: nn.Module, ready: Ready, config: TrainingConfig, run: RunFolder) -> Iterator[Event]:
     count = sum(p.numel() for p in module.parameters() if p.requires_grad)
     windows = sum(len(item.split.train) for item in ready.sets)
-    yield Event(
-        EventKind.MESSAGE,
-        {"level": "info", "text": f"{count:,} parameters, {windows:,} training windows. {ready.note}".strip()},
-    )
+    yield _message(f"{count:,} parameters, {windows:,} training windows. {ready.note}".strip())
+    yield _message(check_disc(run.path, module, config, ready.card, judged_by(ready)))
     history = []
-    for event in scaled(
-        fit_module(module, ready.sets, config, run.checkpoints, ready.card.warm_up), 0.0, _TRAINING_SHARE
-    ):
+    fitting = fit_module(module, ready.sets, config, run.checkpoints, ready.card.warm_up)
+    for event in scaled(keeping_choices(fitting, run), 0.0, _TRAINING_SHARE):
         if event.kind is EventKind.METRIC:
             history.append(event.values)
         yield event
     if process_number() > 0:
         return  # the first process judges and writes
     yield from scaled(judged_model(module.to("cpu"), ready, run, history), _TRAINING_SHARE, 0.999 - _TRAINING_SHARE)
+
+
+def keeping_choices(events: Iterator[Event], run: RunFolder) -> Iterator[Event]:
+    """The same events; what the training chose for itself is written into the run folder."""
+    for event in events:
+        if "choices" in event.values and process_number() == 0:
+            write_text(run.choices_file, json.dumps(event.values["choices"], indent=2, ensure_ascii=False))
+            event = Event(event.kind, {name: value for name, value in event.values.items() if name != "choices"})
+        yield event
 
 
 def scaled(events: Generator[Event, None, T], start: float, share: float) -> Generator[Event, None, T]:
@@ -179,3 +204,7 @@ def scaled(events: Generator[Event, None, T], start: float, share: float) -> Gen
         if event.kind is EventKind.PROGRESS:
             event = Event(event.kind, {**event.values, "fraction": round(start + share * event.values["fraction"], 4)})
         yield event
+
+
+def _message(text: str) -> Event:
+    return Event(EventKind.MESSAGE, {"level": "info", "text": text})

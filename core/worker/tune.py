@@ -19,16 +19,19 @@ from torch import manual_seed
 from ..contracts.errors import FreshetError, RunError
 from ..contracts.events import Artifact, Event, EventKind
 from ..contracts.files import write_text
+from ..contracts.machine import check_room
 from ..contracts.run_folder import RunFolder
 from ..contracts.search_job import TuneJob
 from ..training.checkpoint import load_checkpoint
 from ..training.fitting import fit_module
 from ..training.model_file import build_from_card
 from .main import heartbeat
+from .room import checkpoint_bytes
+from .search_choices import alike, noted
 from .search_results import write_results, write_trials
 from .search_space import Dimension, dimensions, grid_size, option_words, with_options
 from .search_storage import STUDY, Storage, check_same, here
-from .train import judged_model, opened
+from .train import caches_of, judged_model, keeping_choices, opened
 
 if TYPE_CHECKING:
     import optuna
@@ -39,10 +42,15 @@ _MOST_FAULTS = 3  # trials in a row that cannot be trained, before the first one
 _SEED_STEP = 1_000_003
 _LOOK_SECONDS = 0.5
 _SEARCHING = 0.95  # of the progress
+_FREE = "Free some space, or remove the checkpoints of trials that did badly, and start the search again"
 
 
 class _GivenUp(Exception):
     """A trial that falls behind the others."""
+
+
+class _NoRoom(Exception):
+    """The disc is too full for a trial; its cause is the sentence."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ def tune(job: TuneJob, run: RunFolder) -> Iterator[Event]:
     yield from storage.free()
     search = _Search(job, run, space, storage, _study(job, storage))
     yield from _again(search, at_begin=True)
+    yield from caches_of(job.train)
     faults = 0
     while True:
         yield from storage.free()
@@ -134,8 +143,10 @@ def _finished(search: _Search) -> Iterator[Event]:
         EventKind.ARTIFACT, Artifact(kind="table", path="results/best_job.json", title="Best training").to_dict()
     )
     with opened(best) as ready:
-        module = build_from_card(ready.card)
-        state = load_checkpoint(search.storage.folder(chosen.number).path / "best.safetensors", module)
+        module, folder = build_from_card(ready.card), search.storage.folder(chosen.number)
+        state = load_checkpoint(folder.path / "best.safetensors", module)
+        if folder.choices_file.exists():
+            write_text(run.choices_file, folder.choices_file.read_text(encoding="utf-8"))
         yield from judged_model(module.eval(), ready, run, state["history"])
 
 
@@ -248,6 +259,9 @@ def _tried(search: _Search, trial: Trial) -> Generator[Event, None, Optional[Fre
         except GeneratorExit:  # the person's wish: the trial waits in line for whoever goes on
             _put_back(search, number, trial.params, {**trial.user_attrs, "tries": -1})
             raise
+        except _NoRoom as full:  # the trial is none the worse for it
+            _put_back(search, number, trial.params, {**trial.user_attrs, "tries": -1})
+            raise full.__cause__ or full from None
         except _GivenUp:
             search.study.tell(trial, state=TrialState.PRUNED)
             yield _message(f"Trial {number + 1} is given up: it falls behind the others.")
@@ -289,8 +303,10 @@ def _trained(
             best, seen = min(best, values["validation_loss"]), values["epoch"]
             trial.report(values["validation_loss"], values["epoch"])
         manual_seed(job.training.seed)
-        module = build_from_card(ready.card)
-        for event in fit_module(module, ready.sets, job.training, folder.path, ready.card.warm_up):
+        module, config = build_from_card(ready.card), alike(search.study, job.training)
+        _check_room(folder, checkpoint_bytes(module, config))
+        events = fit_module(module, ready.sets, config, folder.path, ready.card.warm_up)
+        for event in keeping_choices(noted(search.study, config, events), folder):
             if event.kind is EventKind.METRIC and event.values["epoch"] > seen:
                 best = min(best, event.values["validation_loss"])
                 yield from search.storage.free()
@@ -302,12 +318,19 @@ def _trained(
                 fraction = _SEARCHING * (done + share * event.values["fraction"])
                 text = f"Trial {trial.number + 1}: {event.values['text']}"
                 yield Event(event.kind, {"fraction": round(min(fraction, _SEARCHING), 4), "text": text})
-            elif event.values.get("level") == "tick":
+            elif event.values.get("level") == "tick" or "search" in event.values:
                 yield event
     _note(trial, begin)
     if not math.isfinite(best):
         raise RunError("The validation loss of this trial is no finite number", remedy="Narrow the search space")
     return best
+
+
+def _check_room(folder: RunFolder, needed: int) -> None:
+    try:
+        check_room(folder.path, needed, "the checkpoints of this trial", _FREE)
+    except RunError as fault:
+        raise _NoRoom from fault
 
 
 def _take_over(search: _Search, trial: Trial, folder: RunFolder) -> None:

@@ -42,10 +42,10 @@ def job_of(dataset, **training):
     return TrainJob.from_dict(values)
 
 
-def together(run):
+def together(run, script=LAUNCH, arguments=None):
     own = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "MASTER_PORT")}
     return subprocess.Popen(
-        [*TORCHRUN, str(LAUNCH), str(run.path)],
+        [*TORCHRUN, str(script), *(arguments or [str(run.path)])],
         env={**own, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -80,6 +80,41 @@ def test_two_processes_give_what_one_gives(dataset, tmp_path, training):
         assert weights[1][name].double().numpy() == pytest.approx(value.double().numpy(), abs=1e-5), name
     assert any("2 processes train together" in e.values.get("text", "") for e in two.events())
     assert not list(two.path.rglob("*.part*"))
+
+
+MEASURING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import conftest
+from freshet.core.contracts import RunFolder
+from freshet.core.training import choosing, probe
+from freshet.core.training.distributed import process_number
+from freshet.core.worker.main import execute
+
+choosing._WORTH = 0.0
+probe.faster_precisions = lambda device: ("bfloat16",) if process_number() == 0 or len(sys.argv) < 4 else ()
+def seconds(self, way, windows, crop=0):
+    return (0.3 if process_number() == 0 and way.precision == "bfloat16" else 0.1), 1.0
+
+probe.Probe.seconds = seconds
+sys.exit(execute(RunFolder(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("more", [[], ["one without bfloat16"]])
+def test_all_processes_choose_alike(dataset, tmp_path, more):
+    run, script = RunFolder.create_at(tmp_path / "run", "train", job_of(dataset, epochs=1)), tmp_path / "measuring.py"
+    script.write_text(MEASURING)
+    process = together(run, script, [str(ROOT / "tests"), str(run.path), *more])
+    words, _ = process.communicate(timeout=300)
+    assert process.returncode == 0 and run.state() is RunState.DONE, words
+    told = " ".join(event.values["text"] for event in run.events() if event.kind is EventKind.MESSAGE)
+    # The slower process decides: 0.3 s in bfloat16, though 0.1 s in the other one.
+    wanted = (
+        "computes no narrower one" if more else "Precision float32: 100 ms a batch; bfloat16, with 300 ms, gains too"
+    )
+    assert wanted in told, told
 
 
 def test_a_process_that_dies_ends_the_run_with_a_sentence(dataset, tmp_path):

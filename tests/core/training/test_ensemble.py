@@ -137,7 +137,7 @@ def test_uneven_batches_of_a_batch_normalisation_are_refused_and_said(dataset, t
 
 
 def test_too_little_memory_is_said(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(ensemble, "_free_bytes", lambda device: 1000)
+    monkeypatch.setattr(ensemble, "device_memory", lambda device: 1000)
     told = texts(fit_members(setting_up(dataset, tmp_path, count=2, epochs=1)))
     assert any("of memory that are free" in text for text in told), told
 
