@@ -1,7 +1,7 @@
 # Freshet. `make help` lists the targets; PYTHON=... names the interpreter from which .venv is made.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: pictures real why proof uses help setup test demo bench lint package clean
+.PHONY: pictures real why proof uses help setup test demo bench bench-quick lint package clean
 
 ENGINE := .venv/bin/python
 
@@ -13,7 +13,7 @@ export PYTHONNOUSERSITE := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## install what is missing: QGIS and a virtual screen (apt, as root), the engine (.venv)
 	@PYTHON="$(PYTHON)" bash scripts/setup.sh
@@ -26,6 +26,9 @@ demo: setup ## from a generated basin to predicted, delta and attribution maps i
 
 bench: setup ## measure the numbers that the project promises
 	@$(ENGINE) scripts/bench.py
+
+bench-quick: setup ## a look at the numbers beside the peers, smaller and in few rounds (3 minutes)
+	@$(ENGINE) scripts/bench.py --quick
 
 real: setup ## compare every family on real data (hours): DATA=folder of the packs
 	@$(ENGINE) scripts/real_table.py "$(DATA)" build/real

@@ -1,15 +1,20 @@
-"""Measurements: ``bench.py [demo] [steps] [cancel] [click] [qgis] [data]``; all of them by default. Text on
-screen, JSON in build/bench/.
+"""Measurements: ``bench.py [--quick] [--rounds N] [PART...]``; all parts by default. Tables as text on screen and in
+build/bench/, all figures as JSON there; ``bench_page.py`` takes them into docs/benchmarks.md.
+
+Against the peers, in interleaved rounds: ``equality``, ``models``, ``memory``: see ``bench_models.py``; ``ranks``,
+``whole``, ``cost``, ``data``, ``tiles``, ``gpu``: see the script of that name. ``--quick`` looks at these on smaller
+sizes in few rounds, within minutes; its figures are a hint.
 
 ``demo``: the time of ``make demo`` once everything is installed. ``steps``: a training step of the thesis's network
 and of the demo's, side by side in float32 and bfloat16, median and minimum of seven interleaved rounds. ``cancel``:
 from the request to the end of the worker. ``qgis``: gaps between ticks of a 20 ms timer in a real QGIS while a
 training runs beside it, against the same without.
-``click``: see ``bench_click.py``. ``data``: see ``bench_data.py``.
+``click``: see ``bench_click.py``.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
@@ -18,27 +23,108 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bench_rows
+
+# Threads that spin while they wait would cost the competitors beside them; has to be set before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "bench"
-ROUNDS = 7
+ROUNDS, QUICK_ROUNDS = 7, 3
 
 
-def main(wanted: list[str]) -> int:
-    """Run the measurements named, print and keep what comes out."""
-    parts = {"demo": demo, "steps": steps, "cancel": cancel, "click": click, "qgis": qgis, "data": data}
+def main(arguments: list[str]) -> int:
+    """Run the parts named, print and keep what comes out. Status 1 where a part could not be measured."""
+    options = argparse.ArgumentParser()
+    options.add_argument("parts", nargs="*", metavar="PART")
+    options.add_argument("--quick", action="store_true")
+    options.add_argument("--rounds", type=int, default=ROUNDS)
+    asked = options.parse_args(arguments)
+    parts = quick_parts() if asked.quick else all_parts(asked.rounds)
+    unknown = [name for name in asked.parts if name not in parts]
+    if unknown:
+        options.error(f"no part {', '.join(unknown)}; there are {', '.join(parts)}")
     OUT.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {"machine": machine()}
-    print(json.dumps(found["machine"]), flush=True)
-    for name, measure in parts.items():
-        if name in wanted or not wanted:
-            found[name] = measure()
-            print(f"{name}: {json.dumps(found[name], indent=2)}", flush=True)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    (OUT / f"bench-{stamp}.json").write_text(json.dumps(found, indent=2), encoding="utf-8")
-    return 0
+    found: dict[str, Any] = {"machine": machine()}
+    if asked.quick:
+        found["machine"]["note"] = "a quick look: smaller sizes, few rounds"
+    print(json.dumps(found["machine"]), flush=True)
+    for name in asked.parts or parts:
+        begin = time.monotonic()
+        found[name] = measured(parts[name])
+        found[name]["took_s"] = round(time.monotonic() - begin)
+        print(f"{name}: {json.dumps(found[name], indent=2)}", flush=True)
+        # After each part, so that a run which is broken off leaves what it has.
+        (OUT / f"bench-{stamp}.json").write_text(json.dumps(found, indent=2), encoding="utf-8")
+        (OUT / f"bench-{stamp}.txt").write_text(table(found), encoding="utf-8")
+    print(table(found))
+    print(OUT / f"bench-{stamp}.json")
+    return int(any("failed" in part for part in found.values()))
+
+
+def all_parts(rounds: int) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Every part by its name."""
+    import bench_cost
+    import bench_models
+    import bench_ranks
+    import bench_whole
+
+    return {
+        "equality": bench_models.equality,
+        "models": lambda: bench_models.models(rounds),
+        "memory": lambda: bench_models.memory(3),
+        "ranks": lambda: bench_ranks.ranks(rounds),
+        "whole": bench_whole.whole,
+        "tiles": lambda: tiles(rounds),
+        "data": data,
+        "cost": bench_cost.cost,
+        "gpu": lambda: gpu(rounds),
+        "steps": steps,
+        "demo": demo,
+        "cancel": cancel,
+        "click": click,
+        "qgis": qgis,
+    }
+
+
+def quick_parts() -> dict[str, Callable[[], dict[str, Any]]]:
+    """The comparisons with the peers on smaller sizes, in few rounds."""
+    import bench_models
+    import bench_networks
+    import bench_ranks
+    import bench_whole
+
+    small = bench_models.quick(bench_networks.LARGE)
+    return {
+        "equality": bench_models.equality,
+        "models": lambda: bench_models.models(QUICK_ROUNDS, large=small),
+        "memory": lambda: bench_models.memory(1, small, ("memory", "memory_half", "memory_recompute")),
+        "ranks": lambda: bench_ranks.ranks(QUICK_ROUNDS),
+        "whole": lambda: bench_whole.whole((1,), 1, days=150),
+        "gpu": lambda: gpu(QUICK_ROUNDS),
+    }
+
+
+def measured(part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a part gives, or the reason why it gave nothing."""
+    try:
+        return part()
+    except subprocess.CalledProcessError as error:
+        words = error.stderr or error.stdout or b""
+        words = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
+        return {"failed": f"{error} {words[-2000:]}"}
+    except (RuntimeError, OSError, ImportError, ValueError, KeyError, SystemExit) as error:
+        return {"failed": f"{type(error).__name__}: {error}"}
+
+
+def table(found: dict[str, Any]) -> str:
+    """The promised figures beside those measured, and parts that failed."""
+    failed = [f"{name} failed: {part['failed']}\n" for name, part in found.items() if "failed" in part]
+    return "".join([bench_rows.text_table(bench_rows.gathered(found)), *failed])
 
 
 def machine() -> dict[str, Any]:
@@ -57,7 +143,16 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": numpy.__version__,
         "capability": torch.backends.cpu.get_cpu_capability(),
+        "load": round(os.getloadavg()[0], 1),
+        "peers": peers_words(),
     }
+
+
+def peers_words() -> str:
+    """Versions of Keras and TensorFlow that the environment of the peers gets."""
+    lines = (ROOT / "requirements" / "peers-keras.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line)
+    return f"Keras {pins['keras']}, TensorFlow {pins['tensorflow-cpu']}"
 
 
 def demo() -> dict[str, Any]:
@@ -131,7 +226,6 @@ def cancel() -> dict[str, Any]:
 
 def click() -> dict[str, Any]:
     """Explaining one cell with the model loaded: to the first picture, to the answer."""
-    sys.path.insert(0, str(Path(__file__).parent))
     import bench_click
 
     return bench_click.measure(ROUNDS)
@@ -139,10 +233,30 @@ def click() -> dict[str, Any]:
 
 def data() -> dict[str, Any]:
     """The import: loading and warping against rioxarray, memory of 40 GB, the first page for 10,000 files."""
-    sys.path.insert(0, str(Path(__file__).parent))
     import bench_data
 
-    return bench_data.measure([])
+    try:
+        found = bench_data.measure([])
+    except subprocess.CalledProcessError as error:
+        missing = {"missing": f"rioxarray cannot be installed here, or a command failed: {error}"}
+        return {"rows": {"load_rasters": missing, "load_cache": missing}}
+    load = found["load"]
+    rows = {"load_rasters": load["times_rioxarray"], "load_cache": load["cache_times_rioxarray"]}
+    return {"rows": rows, **found}
+
+
+def tiles(rounds: int) -> dict[str, Any]:
+    """Prediction by tiles against the whole frame."""
+    import bench_tiles
+
+    return bench_tiles.measure(rounds)
+
+
+def gpu(rounds: int) -> dict[str, Any]:
+    """On a GPU, where one is there."""
+    import bench_gpu
+
+    return bench_gpu.gpu(rounds)
 
 
 def qgis() -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What Freshet is measured against; see bench.py."""
