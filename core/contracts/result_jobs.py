@@ -10,6 +10,8 @@ from .dates import parse_date
 from .errors import ConfigError
 from .training_job import DEVICES, PeriodConfig, check_named
 
+CARRY = ("auto", "window", "carry")
+
 
 @dataclass(frozen=True)
 class _ModelOnDataset(Config):
@@ -22,6 +24,25 @@ class _ModelOnDataset(Config):
     )
     device: str = setting("auto", label="Device", help="Where to compute.", choices=DEVICES)
     batch: int = setting(8, label="Batch", help="Windows computed at once.", minimum=1, maximum=4096, advanced=True)
+    tile: int = setting(
+        0,
+        label="Tile",
+        help="Side of the tiles in which a large raster is computed, with exact margins; 0 takes the largest that is "
+        "fast and fits in memory, and small rasters as a whole. Rounded to 16, above 256 to 128.",
+        unit="cells",
+        minimum=0,
+        maximum=8192,
+        advanced=True,
+    )
+    carry: str = setting(
+        "auto",
+        label="Memory of the model",
+        help="carry: one pass over all dates that carries the model's memory on; it is faster by up to the length of "
+        "the window, and each date remembers more than its window. window: each date by its own window. auto: as the "
+        "model was trained and judged.",
+        choices=CARRY,
+        advanced=True,
+    )
     title: str = setting("", label="Title", help="A name for the run.")
     sequence: str = setting(
         "", label="Sequence", help="Which sequence of the dataset; empty where it has none, or only one."

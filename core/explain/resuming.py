@@ -1,66 +1,20 @@
 """A recurrent model goes on from where it was: steps of a window that are as before need not be read once more.
 
 A change at step p of a window leaves the states after the p steps before it as they were. They are read from the
-model's own layers, so that what comes out is what a pass through the whole window gives.
+model's own layers (:mod:`core.models.carry`), so that what comes out is what a pass through the whole window gives.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data.windows import Batch
-from ..models.cells import State
-from ..models.convlstm import ConvLSTM
-from ..models.convlstm_ed import ConvLSTMEncoderDecoder
-from ..models.convlstm_gauge import ConvLSTMGauge
-from ..models.stacked import StackedMaps
 
-States = tuple[tuple[Tensor, ...], ...]  # of each layer
 MOST_BYTES = 512 * 1024 * 1024
-
-
-def cells_of(module: nn.Module) -> Optional[Sequence[nn.Module]]:
-    """The layers that carry a state from step to step, or None where a model does more than that."""
-    if type(module) in (ConvLSTM, ConvLSTMEncoderDecoder):
-        return module.encoder
-    plain = isinstance(module, StackedMaps) and type(module).forward is StackedMaps.forward
-    return module.layers if plain or type(module) is ConvLSTMGauge else None
-
-
-@contextlib.contextmanager
-def going_on(cells: Sequence[nn.Module], states: Optional[Sequence[Any]] = None) -> Iterator[list[Any]]:
-    """Within it the first step of each layer begins with ``states`` in place of none; the list holds the last state of
-    each layer afterwards.
-    """
-    last: list[Any] = [None] * len(cells)
-
-    def begin(number: int) -> Any:
-        def hook(_: nn.Module, arguments: tuple) -> Optional[tuple]:
-            frame, state, *more = arguments
-            return None if state is not None or states is None else (frame, states[number], *more)
-
-        return hook
-
-    def keep(number: int) -> Any:
-        def hook(_: nn.Module, arguments: tuple, output: Any) -> None:
-            last[number] = output if isinstance(output, State) else output[1]
-
-        return hook
-
-    handles = []
-    for number, cell in enumerate(cells):
-        handles += [cell.register_forward_pre_hook(begin(number)), cell.register_forward_hook(keep(number))]
-    try:
-        yield last
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def steps_of_batch(batch: Batch, part: slice) -> Batch:

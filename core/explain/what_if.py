@@ -24,10 +24,11 @@ from ..inference.artifacts import message, progress
 from ..inference.geotiff import iso
 from ..inference.predictor import PASS_STEPS
 from ..inference.selection import choose_ends
+from ..models.carry import cells_of, going_on
 from .asking import Subject, cost_event, subject_of
 from .changes import Added, Changed, Weather, change_of, steps_of, storm_of
 from .place import Place, place_of_cell, place_of_gauge, place_of_polygon
-from .resuming import Kept, cells_of, going_on, steps_of_batch
+from .resuming import Kept, steps_of_batch
 from .session import Session
 from .what_if_water import Water, answer_of
 

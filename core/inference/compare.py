@@ -138,7 +138,7 @@ def _judge(dates: np.ndarray, predicted: np.ndarray, observed: np.ndarray, step_
         Climatology(mean[None].astype(np.float32), note),
     )
     basin = np.isfinite(observed).any(axis=0) & np.isfinite(predicted).any(axis=0)
-    judge = Judge(reference, 0, central_cell(basin, observed))
+    judge = Judge(reference, 0, central_cell(basin, np.isfinite(observed).sum(axis=0)))
     judge.add(dates, predicted)
     if judge.typical_date() is None:
         raise DataError(
@@ -209,7 +209,7 @@ def _artifacts(
 
 
 def _score_maps(run: RunFolder, judge: Judge, look: Look, step_seconds: float, series: Series) -> Iterator[Event]:
-    maps = judge.model.maps()
+    maps = judge.model.maps(MAP_SCORES)
     for name in MAP_SCORES:
         title, ramp, _, reading = SCORE_STYLES[name]
         unit = look.units if name == "rmse" else "-"
@@ -256,7 +256,7 @@ def _finish(
         **judge.to_dict(),
     }
     yield from write_scores(scores, run)
-    daily = {name: np.array(values) for name, values in judge.daily.items()}
+    daily = judge.daily
     report = Report(
         title=job.title or f"{look.label}: predicted against observed",
         subtitle=f"{look.label} ({look.units}), {words}, step {format_step(step_seconds)}",
@@ -274,7 +274,7 @@ def _finish(
             ("Mean of the cells", daily["predicted"], daily["observed"], None),
             ("At the circled cell", daily["predicted_cell"], daily["observed_cell"], None),
         ],
-        nse_map=judge.model.maps()["nse"],
+        nse_map=judge.model.maps(("nse",))["nse"],
     )
     write_report(run.report_file, report)
     yield artifact_event(Artifact(kind="report", path=run.report_file.name, title="Report"))

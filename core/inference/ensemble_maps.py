@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator
+from typing import Optional
 
 import numpy as np
 
@@ -23,8 +24,9 @@ from .artifacts import (
     symmetric_limit,
 )
 from .figures import Look
-from .geotiff import SeriesWriter, check_space, iso
+from .geotiff import SeriesWriter, block_for, check_space, iso
 from .predictor import Predictor
+from .tiles import Tile
 
 QUANTILES = (0.05, 0.95)
 KINDS = ("spread", "lower", "upper")
@@ -44,24 +46,26 @@ def write_spread(predictor: Predictor, ends: np.ndarray, run: RunFolder, look: L
     leads = [card.lead + number for number in range(card.leads)]
     targets, sampler = data.target_times(ends), RangeSampler(len(ends) * card.leads * data.mask.size)
     check_space(run.results / "spread.tif", 4 * len(KINDS) * targets.size * data.mask.size)
+    block = block_for(predictor.tile_px)
     with contextlib.ExitStack() as stack:
         writers = {
             (kind, number): stack.enter_context(
                 SeriesWriter(
                     run.results / file_name(kind, lead, leads[0]), data.grid, targets[:, number],
-                    units=display_units(card.target.units), label=_title(predictor, kind, number),
+                    units=display_units(card.target.units), label=_title(predictor, kind, number), block_px=block,
                 )
             )
             for kind in KINDS
             for number, lead in enumerate(leads)
         }  # fmt: skip
-        done = 0
-        for chunk, maps in statistics(predictor, ends):
-            sampler.add(maps["spread"])
-            for (kind, number), writer in writers.items():
-                writer.write(maps[kind][:, number])
-            done += len(chunk)
-            yield progress(0.99, f"Spread of {done} of {len(ends)} dates")
+        for tile in predictor.tiles:
+            done = 0
+            for chunk, maps in statistics(predictor, ends, tile):
+                sampler.add(maps["spread"])
+                for (kind, number), writer in writers.items():
+                    writer.write_part(maps[kind][:, number], done, *tile.inner)
+                done += len(chunk)
+                yield progress(0.99, f"Spread of {done} of {len(ends)} dates")
     for (kind, number), _ in writers.items():
         spread = kind == "spread"
         yield artifact_event(
@@ -90,19 +94,30 @@ def at_gauges_of_members(predictor: Predictor, ends: np.ndarray) -> dict[str, np
     return {name: np.concatenate([maps[name][:, :, 0] for maps in found]) for name in KINDS}
 
 
-def statistics(predictor: Predictor, ends: np.ndarray) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+def statistics(
+    predictor: Predictor, ends: np.ndarray, tile: Optional[Tile] = None
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """``(ends (n,), maps)``: of the members ``mean``, ``spread`` (their standard deviation, n - 1 in its denominator),
-    ``lower`` and ``upper`` quantile, each (n, L, *frame) in the target's unit, NaN outside the mask.
+    ``lower`` and ``upper`` quantile, each (n, L, *frame), or of a ``tile``, in the target's unit, NaN outside the mask.
     """
     alone = [copy.copy(predictor) for _ in predictor.module.members]
     for one, member in zip(alone, predictor.module.members):
         one.module = member
-    for found in zip(*(one.predict(ends) for one in alone)):
+    for found in zip(*(_maps_of(one, ends, tile) for one in alone)):
         chunk, values = found[0][0], np.stack([maps for _, maps in found])
         lower, upper = np.quantile(values, QUANTILES, axis=0)
         spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.where(np.isnan(values[0]), np.nan, 0.0)
         means = {"mean": values.mean(axis=0), "spread": spread, "lower": lower, "upper": upper}
         yield chunk, {name: maps.astype(np.float32) for name, maps in means.items()}
+
+
+def _maps_of(one: Predictor, ends: np.ndarray, tile: Optional[Tile]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    if tile is None:
+        yield from one.predict(ends)
+        return
+    for group in one.chunks(tile, ends):
+        for found in one.judged_on(tile, group):
+            yield found.ends, found.maps
 
 
 def is_of_members(predictor: Predictor) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +26,11 @@ from ..contracts.variables import quantity
 from ..data.store import Dataset
 from .artifacts import (
     SCORE_STYLES,
-    RangeSampler,
     artifact_event,
     display_units,
     file_name,
     lead_words,
     message,
-    progress,
     relative,
     score_range,
     sequential_range,
@@ -40,26 +41,28 @@ from .ensemble_maps import at_gauges_of_members
 from .figures import Look
 from .gauge_files import GaugeSeries
 from .geotiff import iso, write_map
-from .judge import MAP_SCORES, Judge, Reference, central_cell, describe_inputs, scores_document
+from .judge import MAP_SCORES, Judge, describe_inputs, scores_document
 from .judged_sequences import pooled, sequences_to_judge
+from .judging import Seen, judge_gauges, judge_maps
 from .part import part_of
+from .pieces import folder_of
 from .predictor import Predictor
 from .report import Report, write_report
-from .selection import choose_ends, outside_ranges, overlap_with_training
+from .selection import choose_ends, outside_ranges, overlap_with_training, steps_at_once
+from .tiles import rounded_px
 from .training_mean import MeanOfTraining
 
 
 @dataclass
 class Evaluation:
-    """What judging a model has given. ``scores`` is the content of scores.json; ``maps[lead][name]`` are (H, W)
-    float64.
+    """What judging a model has given. ``scores`` is the content of scores.json; ``judges`` (one a lead) hold the scores
+    of each cell.
 
     ``predicted`` and ``observed`` (H, W) are of ``date``, the one with the median error; ``series`` fits the report.
     """
 
     scores: dict[str, Any]
     judges: list[Judge]
-    maps: list[dict[str, np.ndarray]]
     card: ModelCard
     grid: Grid
     look: Look
@@ -91,17 +94,22 @@ def evaluate(job: EvaluateJob, run: RunFolder) -> Iterator[Event]:
 def _evaluate_target(job: EvaluateJob, card: ModelCard, target: int, run: RunFolder) -> Iterator[Event]:
     names, known = sequences_to_judge(job.dataset, job.sequence, card), MeanOfTraining(card, path=job.dataset)
     found: list[Evaluation] = []
+    folder = folder_of(run)
     for name in names:
-        options = {"sequence": name, "batch": job.batch, "target": target}
-        with Predictor(job.model, job.dataset, job.device, **options) as predictor:
+        options = {"sequence": name, "batch": job.batch, "tile_px": rounded_px(job.tile), "target": target}
+        with Predictor(job.model, job.dataset, job.device, carry=job.carry, **options) as predictor:
             yield message(f"Device {predictor.why_device}." if not found else f"Judging '{name}'.")
+            if predictor.why_carried and not found:
+                yield message(predictor.why_carried)
             if job.against and target == 0:
                 judge_by(predictor, job.against)
             share = (len(found) / len(names), 1 / len(names))
-            found.append((yield from _judge(predictor, job.period, None, known, share)))
+            place = folder / str(len(found))
+            found.append((yield from _judge(predictor, job.period, None, known, share, place)))
     asked = [("Judge", job.model), ("On", job.dataset)]
     asked += [("Sequences", ", ".join(names))] if any(names) else []
     yield from publish(pooled(found) if len(found) > 1 else found[0], run, title=job.title, asked=asked)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def judge_by(predictor: Predictor, name: str) -> None:
@@ -161,7 +169,7 @@ def publish(
     if evaluation.gauges is not None:
         yield from evaluation.gauges.write(run, evaluation.look)
     else:
-        yield from write_score_maps(evaluation.maps, evaluation.card, evaluation.grid, evaluation.look, run)
+        yield from write_score_maps(evaluation.judges, evaluation.card, evaluation.grid, evaluation.look, run)
     if with_report:
         report = report_of(evaluation, title or evaluation.card.title, asked, history)
         write_report(run.report_file, report)
@@ -169,14 +177,15 @@ def publish(
 
 
 def write_score_maps(
-    maps_of_leads: Sequence[dict[str, np.ndarray]], card: ModelCard, grid: Grid, look: Look, run: RunFolder
+    judges: Sequence[Judge], card: ModelCard, grid: Grid, look: Look, run: RunFolder
 ) -> Iterator[Event]:
-    """Write a map a score and lead, and tell of each."""
-    for number, maps in enumerate(maps_of_leads):
+    """Write a map a score and lead, and tell of each. ``judges``: one a lead."""
+    for number, judge in enumerate(judges):
         for name in MAP_SCORES:
-            ahead = lead_words(card.lead + number, len(maps_of_leads) > 1)
+            ahead = lead_words(card.lead + number, len(judges) > 1)
             file = run.results / file_name(f"score_{name}", card.lead + number, card.lead)
-            yield artifact_event(_score_map(file, name, maps[name], ahead, card, grid, look, run))
+            values = judge.model.maps((name,))[name]
+            yield artifact_event(_score_map(file, name, values, ahead, card, grid, look, run))
 
 
 def write_scores(scores: dict[str, Any], run: RunFolder) -> Iterator[Event]:
@@ -213,7 +222,7 @@ def report_of(
         cell=evaluation.cell,
         dates=evaluation.dates,
         series=evaluation.series,
-        nse_map=None if evaluation.gauges else evaluation.maps[0]["nse"],
+        nse_map=None if evaluation.gauges else evaluation.judges[0].model.maps(("nse",))["nse"],
         history=history,
         notes=evaluation.notes,
     )
@@ -244,12 +253,15 @@ def rain_of(
     index = np.minimum(np.searchsorted(dataset.times, dates), len(dataset.times) - 1)
     there = dataset.times[index] == dates
     first = int(index.min())
-    maps = dataset.dynamic(name, first, int(index.max()) + 1)[index - first]
-    inside = maps[:, dataset.mask]
-    count = np.isfinite(inside).sum(axis=1)
-    mean = np.nansum(inside, axis=1, dtype=np.float64) / np.maximum(count, 1)
-    at_cell = None if cell is None else np.where(there, maps[:, cell[0], cell[1]], np.nan)
-    return np.where(there & (count > 0), mean, np.nan), at_cell
+    mean, values = np.full(len(dates), np.nan), np.full(len(dates), np.nan)
+    for start in range(first, int(index.max()) + 1, steps_at_once(dataset)):
+        maps = dataset.dynamic(name, start, min(int(index.max()) + 1, start + steps_at_once(dataset)))
+        for place in np.flatnonzero(there & (index >= start) & (index < start + len(maps))):
+            inside = maps[index[place] - start][dataset.mask]
+            count = int(np.isfinite(inside).sum())
+            mean[place] = np.nansum(inside, dtype=np.float64) / count if count else np.nan
+            values[place] = np.nan if cell is None else maps[(index[place] - start, *cell)]
+    return mean, None if cell is None else values
 
 
 def series_panels(
@@ -258,7 +270,7 @@ def series_panels(
     """Series of the basin's mean and of one cell for the report."""
     dates = np.array(judge.dates, dtype="datetime64[s]")
     rain_mean, rain_cell = rain_of(dataset, card, dates, judge.cell)
-    daily = {name: np.array(values) for name, values in judge.daily.items()}
+    daily = judge.daily
     return [
         ("Mean of the basin", daily["predicted"], daily["observed"], rain_mean),
         ("At the circled cell", daily["predicted_cell"], daily["observed_cell"], rain_cell),
@@ -279,8 +291,11 @@ def _judge(
     ends: Optional[np.ndarray],
     known: Optional[MeanOfTraining] = None,
     share: tuple[float, float] = (0.0, 1.0),
+    folder: Optional[Path] = None,
 ) -> Generator[Event, None, Evaluation]:
-    """``share``: where on the progress bar this lies, and how long it is there."""
+    """``share``: where on the progress bar this lies, and how long it is there. ``folder``: for what is computed; it
+    has to be there as long as the evaluation is used.
+    """
     card, data, dataset = predictor.card, predictor.data, predictor.dataset
     if ends is None:
         ends, why = choose_ends(data, card, dataset, period, need_target=True)
@@ -292,32 +307,18 @@ def _judge(
     notes += [note for note in (overlap_with_training(targets[:, 0], card, dataset),) if note]
     for note in notes:
         yield message(note, "warning")
-    reference = Reference.of(dataset, card, targets, known)
-    cell = central_cell(data.target_mask, reference.observed)
-    judges = [Judge(reference, card.lead + lead, cell, keep=bool(card.gauges)) for lead in range(card.leads)]
-    values, deltas = (
-        RangeSampler(targets.shape[0] * data.target_mask.size * 2),
-        RangeSampler(targets.shape[0] * data.target_mask.size),
-    )
-    done = 0
-    for chunk, _, maps, where in predictor.judged(ends):
-        dates = data.target_times(chunk)
-        for lead, judge in enumerate(judges):
-            observed = judge.add(dates[:, lead], maps[:, lead], None if where is None else where[:, lead])
-            if lead == 0:
-                values.add(maps[:, 0])
-                values.add(observed)
-                deltas.add(np.abs(maps[:, 0] - observed))
-        done += len(chunk)
-        yield progress(share[0] + share[1] * done / len(ends), f"Judged {done} of {len(ends)} dates")
-    look = look_of(card, *sequential_range(values), symmetric_limit(deltas))
-    return _evaluation(predictor, ends, judges, look, notes)
+    with contextlib.ExitStack() as stack:
+        if card.gauges:
+            seen = yield from judge_gauges(predictor, ends, known, share)
+        else:
+            place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="freshet-")))
+            seen = yield from judge_maps(predictor, ends, place, known, share)
+        look = look_of(card, *sequential_range(seen.values), symmetric_limit(seen.deltas))
+        return _evaluation(predictor, ends, seen, look, notes)
 
 
-def _evaluation(
-    predictor: Predictor, ends: np.ndarray, judges: list[Judge], look: Look, notes: list[str]
-) -> Evaluation:
-    card, dataset, first = predictor.card, predictor.dataset, judges[0]
+def _evaluation(predictor: Predictor, ends: np.ndarray, seen: Seen, look: Look, notes: list[str]) -> Evaluation:
+    card, dataset, judges, first = predictor.card, predictor.dataset, seen.judges, seen.judges[0]
     chosen = first.typical_date()
     if chosen is None:
         raise DataError(
@@ -326,7 +327,7 @@ def _evaluation(
             remedy="Choose another period, or predict without judging",
         )
     date = first.dates[chosen]
-    maps = next(predictor.judged(ends[chosen : chosen + 1])).to_judge
+    predicted, observed = seen.shown(chosen)
     gauges = None
     if card.gauges:
         members = at_gauges_of_members(predictor, ends)
@@ -335,13 +336,12 @@ def _evaluation(
     return Evaluation(
         scores=scores_document(judges, card, dataset),
         judges=judges,
-        maps=[judge.model.maps() for judge in judges],
         card=card,
         grid=dataset.grid,
         look=look,
         date=date,
-        predicted=maps[0, 0],
-        observed=first.reference.at(np.array([date]))[0],
+        predicted=predicted,
+        observed=observed,
         cell=first.cell,
         dates=np.array(first.dates, dtype="datetime64[s]"),
         series=gauges.panels(rain) if gauges else series_panels(first, dataset, card),

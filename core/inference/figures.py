@@ -20,6 +20,7 @@ from .artifacts import DELTA_RAMP
 INK, SOFT, PAPER = "#1a1a1a", "#555555", "#e9e9e6"
 BLUE, RED, RAIN = "#2c7fb8", "#c0392b", "#7fb1d9"
 _KM_PER_DEGREE = 111.32
+_MOST_PX = 1200  # cells of a map that are drawn to each side
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,13 @@ def _map_panel(
     bar, words, top = 0.13 / inches, 0.46 / inches, 0.27 / inches
     axis = figure.add_axes((left, bottom + bar + words, width, height - bar - words - top), anchor="W")
     axis.set_facecolor(PAPER)
-    image = axis.imshow(values, cmap=_ramp(ramp), vmin=minimum, vmax=maximum, aspect=aspect, interpolation="nearest")
+    rows, columns = values.shape
+    thinned = max(1, -(-max(rows, columns) // _MOST_PX))  # more cells than the picture has dots only cost memory
+    values = values[::thinned, ::thinned]
+    image = axis.imshow(
+        values, cmap=_ramp(ramp), vmin=minimum, vmax=maximum, aspect=aspect, interpolation="nearest",
+        extent=(-0.5, columns - 0.5, rows - 0.5, -0.5),
+    )  # fmt: skip
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
     axis.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)

@@ -20,12 +20,12 @@ import numpy as np
 
 from ..contracts.dates import find_date, format_date
 from ..contracts.errors import DataError, RunError
-from ..contracts.files import whole_file
+from ..contracts.files import remove_leftovers, whole_file
 from ..contracts.grid import Grid
 
 NODATA = -9999.0
 MAX_BANDS = 65535
-_TILE = 256
+BLOCK_PX = 256
 _RESERVE_BYTES = 32 * 2**20  # left free on the disc for events, log and report
 
 
@@ -43,20 +43,29 @@ class Series:
 
 
 class SeriesWriter:
-    """Writes a series band by band in bounded memory. Use as a context manager; leaving it with bands missing leaves
-    no file.
+    """Writes a series band by band, or part by part of its frame, in bounded memory. Use as a context manager; leaving
+    it with cells missing leaves no file.
 
+    ``block_px``: sides of the blocks of the file; parts that end with them are written once and never read again.
     Raises :class:`RunError` where the disc has too little space or cannot be written.
     """
 
     def __init__(
-        self, path: Union[str, Path], grid: Grid, dates: np.ndarray, *, units: str, label: str, nodata: float = NODATA
+        self,
+        path: Union[str, Path],
+        grid: Grid,
+        dates: np.ndarray,
+        *,
+        units: str,
+        label: str,
+        nodata: float = NODATA,
+        block_px: int = BLOCK_PX,
     ) -> None:
-        self.path, self.grid, self.nodata = Path(path), grid, float(nodata)
+        self.path, self.grid, self.nodata, self._block = Path(path), grid, float(nodata), block_px
         self.names = [iso(date) for date in dates]
         self._tags = {"units": units or "-", "label": label}
         self._bands = max(1, len(self.names))
-        self._next = 1
+        self._next, self._missing = 1, max(1, len(self.names)) * grid.rows * grid.columns  # band; cells to be written
         self._stack = contextlib.ExitStack()
         self._file: Any = None
         _check_bands(self.path, self._bands)
@@ -65,12 +74,15 @@ class SeriesWriter:
         import rasterio
         from rasterio.errors import CRSError, RasterioError
 
+        remove_leftovers(self.path)
         check_space(self.path, 4 * self._bands * self.grid.rows * self.grid.columns)
         try:
             with contextlib.ExitStack() as stack:
                 temporary = stack.enter_context(whole_file(self.path))
-                self._file = rasterio.open(temporary, "w", **_profile(self.grid, self._bands, self.nodata))
+                self._file = rasterio.open(temporary, "w", **_profile(self.grid, self._bands, self.nodata, self._block))
                 self._file.update_tags(**self._tags)
+                for band in range(1, self._bands + 1):
+                    self._describe(band)
                 self._file.units = [self._tags["units"]] * self._bands
                 self._file.scales = [1.0] * self._bands
                 self._stack = stack.pop_all()
@@ -82,25 +94,32 @@ class SeriesWriter:
         """Write the next map (H, W), or maps (n, H, W). NaN and infinity become nodata; no value is ever equal to
         nodata.
         """
-        from rasterio.errors import RasterioError
+        maps = np.asarray(values, dtype=np.float32).reshape(-1, *self.grid.shape)
+        self.write_part(maps, self._next - 1, slice(0, self.grid.rows), slice(0, self.grid.columns))
+        self._next += len(maps)
 
-        for band in np.asarray(values, dtype=np.float32).reshape(-1, *self.grid.shape):
-            if self._next > self._bands:
-                raise ValueError(f"more than {self._bands} maps for {self.path}")
+    def write_part(self, values: np.ndarray, first: int, rows: slice, columns: slice) -> None:
+        """Write maps (n, h, w) of a part of the frame for the dates from number ``first`` on; each cell once."""
+        from rasterio.errors import RasterioError
+        from rasterio.windows import Window
+
+        if first + len(values) > self._bands:
+            raise ValueError(f"more than {self._bands} maps for {self.path}")
+        window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        for band, part in enumerate(np.asarray(values, dtype=np.float32), start=first + 1):
             try:
-                self._file.write(_encoded(band, self.nodata), self._next)
-                self._describe(self._next)
+                self._file.write(_encoded(part, self.nodata), band, window=window)
             except (OSError, RasterioError) as error:
                 raise self._unwritable(error) from error
-            self._next += 1
+            self._missing -= part.size
 
     def __exit__(self, kind: Optional[type], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
         from rasterio.errors import RasterioError
 
         try:
             self._file.close()
-            if error is None and self._next <= self._bands:
-                raise ValueError(f"{self._next - 1} of {self._bands} maps were written to {self.path}")
+            if error is None and self._missing:
+                raise ValueError(f"{self._missing} cells of {self._bands} maps were not written to {self.path}")
         except (OSError, RasterioError, ValueError) as problem:
             self._stack.__exit__(type(problem), problem, problem.__traceback__)
             if error is not None:
@@ -222,10 +241,18 @@ def _check_bands(path: Path, bands: int) -> None:
         )
 
 
-def _profile(grid: Grid, bands: int, nodata: float) -> dict[str, Any]:
+def block_for(tile_px: int) -> int:
+    """Sides of the blocks of a file that is written in tiles of ``tile_px`` cells, so that no block is written twice;
+    0 for whole frames.
+    """
+    fitting = [side for side in range(16, BLOCK_PX + 1, 16) if tile_px % side == 0]
+    return fitting[-1] if fitting else BLOCK_PX
+
+
+def _profile(grid: Grid, bands: int, nodata: float, block_px: int) -> dict[str, Any]:
     from rasterio.transform import Affine
 
-    tile_x, tile_y = (min(_TILE, -(-size // 16) * 16) for size in (grid.columns, grid.rows))
+    tile_x, tile_y = (min(block_px, -(-size // 16) * 16) for size in (grid.columns, grid.rows))
     compression = {"compress": "zstd", "zstd_level": 1} if _has_zstd() else {"compress": "deflate", "zlevel": 6}
     return {
         "driver": "GTiff",

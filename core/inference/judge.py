@@ -5,32 +5,23 @@ Symbols: n dates, H rows, W columns. Values are in the target's unit, NaN is mis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
 from ..contracts.dates import format_step
-from ..contracts.errors import DataError
 from ..contracts.model_card import ModelCard
-from ..contracts.training_job import PeriodConfig
-from ..data.splits import period_steps
 from ..data.store import Dataset
-from ..data.timeline import index_of
-from ..data.windows import target_values
-from ..metrics.baselines import (
-    Climatology,
-    Interpolation,
-    Persistence,
-    climatology,
-    clock,
-    persistence_distance,
-)
+from ..metrics.baselines import persistence_distance
 from ..metrics.scores import Scores, plain, skill
 from .geotiff import iso
-from .selection import periods_of
-from .training_mean import MeanOfTraining
+from .reference import Reference, climatology_steps
+
+__all__ = [
+    "MAP_SCORES", "NOTE", "Judge", "Reference", "central_cell", "climatology_steps", "describe_inputs",
+    "scores_document",
+]  # fmt: skip
 
 MAP_SCORES = ("nse", "rmse", "kge")
 NOTE = (
@@ -40,107 +31,82 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Reference:
-    """The observed target (T, *frame) of a dataset, NaN outside the mask, and its baselines; gauges stand side by side
-    in a frame of one row.
-    """
-
-    observed: np.ndarray
-    times: np.ndarray
-    positions: np.ndarray
-    step_seconds: float
-    persistence: Persistence
-    climatology: Climatology
-    interpolation: Optional[Interpolation] = None
-
-    @classmethod
-    def of(
-        cls, dataset: Dataset, card: ModelCard, judged: np.ndarray, known: Optional[MeanOfTraining] = None
-    ) -> Reference:
-        """``judged`` (m,): the dates to be judged, from which no climatology is taken if it can be helped. ``known``
-        gives the mean of the sequences that the model was trained on, for a sequence that holds no training steps.
-        """
-        if card.target.name not in dataset.variables:
-            raise DataError(
-                f"The dataset '{dataset.name}' does not hold the observed target '{card.target.name}'",
-                expected=f"{card.target.name} ({card.target.units})",
-                got=", ".join(dataset.variables),
-                remedy="Prepare a dataset that holds it, or predict without judging",
-            )
-        observed = target_values(dataset, card, card.target)
-        periods = periods_of(card, dataset)
-        apart = dataset.sequence and "train" not in periods and not card.gauges
-        mean = known.on(dataset.grid) if known is not None and apart else None
-        if mean is None:
-            steps, words = climatology_steps(dataset.times, periods, judged)
-            mean = climatology(observed, dataset.times, steps, words=words, step_seconds=dataset.step_seconds)
-        positions = clock(dataset.times, dataset.step_seconds)
-        return cls(
-            observed,
-            dataset.times,
-            positions,
-            dataset.step_seconds,
-            Persistence(observed, positions),
-            mean,
-            Interpolation(observed, positions) if card.hidden_share else None,
-        )
-
-    def at(self, dates: np.ndarray) -> np.ndarray:
-        """Observed maps (n, H, W) of ``dates``; NaN where the record has no such step."""
-        index = np.minimum(np.searchsorted(self.times, dates), len(self.times) - 1)
-        maps = self.observed[index]
-        maps[self.times[index] != dates] = np.nan
-        return maps
-
-    def holds_any(self, dates: np.ndarray) -> bool:
-        """Whether any of ``dates`` has an observed value."""
-        return any(np.isfinite(self.observed[step]).any() for step in np.flatnonzero(np.isin(self.times, dates)))
-
-    def position(self, dates: np.ndarray) -> np.ndarray:
-        """Clock positions of ``dates``, also past the end of the record."""
-        return index_of(dates, self.times[0], self.step_seconds)
-
-
-def climatology_steps(
-    times: np.ndarray, periods: Mapping[str, Any], judged: np.ndarray
-) -> tuple[np.ndarray, str]:  # fmt: skip
-    """bool (T,): the steps that a climatology is taken from, and words for them. ``periods`` of the model's card.
-
-    Training and validation period, since the model was chosen by both; the judged dates are left out. Another basin may
-    hold neither: then all dates that are not judged, and if there are none the judged ones.
-    """
-    outside = ~np.isin(times, judged)
-    known = np.zeros(len(times), dtype=bool)
-    for name in ("train", "validation"):
-        if name in periods:
-            known |= period_steps(times, PeriodConfig(*periods[name]))
-    if (known & outside).any():
-        return known & outside, "training and validation period"
-    if outside.any():
-        return outside, "record outside the judged period, as it holds none of the training period"
-    return ~outside, "judged period itself, as there is no other, which flatters it"
+_SUMS = ("both", "square", "predicted", "observed", "given", "of_given")
 
 
 class Judge:
     """Scores of one lead beside persistence and climatology, and beside interpolation in time where gaps are filled;
     streaming.
 
-    ``lead_steps``: 0 predicts the last input step. ``cell`` (row, column) is the one whose series is kept. With
-    ``keep`` all predictions are kept, in ``kept``, for the few values of gauges.
+    ``reference`` : None where it is judged part by part (:meth:`part`, :meth:`take`); then ``shape`` is that of the
+    frame, and with a ``folder`` the scores of each cell lie there. ``lead_steps``: 0 predicts the last input step.
+    ``cell`` (row, column) is the one whose series is kept. With ``keep`` all predictions are kept, in ``kept``, for the
+    few values of gauges. ``fills``: whether it is beside interpolation, where there is no reference to tell.
     """
 
-    def __init__(self, reference: Reference, lead_steps: int, cell: tuple[int, int], keep: bool = False) -> None:
-        shape = reference.observed.shape[1:]
-        self.reference, self.lead_steps, self.cell = reference, lead_steps, cell
+    def __init__(
+        self,
+        reference: Optional[Reference],
+        lead_steps: int,
+        cell: tuple[int, int],
+        keep: bool = False,
+        shape: tuple[int, int] = (0, 0),
+        folder: Optional[Path] = None,
+        fills: bool = False,
+    ) -> None:
+        if reference is not None:
+            shape, fills = reference.observed.shape[1:], reference.interpolation is not None
+        self.reference, self.lead_steps, self.cell, self.shape = reference, lead_steps, cell, shape
+        self.climatology_note = "" if reference is None else reference.climatology.note
+        self.step_seconds = 0.0 if reference is None else reference.step_seconds
         self.distance_steps = persistence_distance(lead_steps)
-        self.model, self.persistence, self.climatology = Scores(shape), Scores(shape), Scores(shape)
-        self.interpolation = None if reference.interpolation is None else Scores(shape)
+        names = ("model", "persistence", "climatology", *(("interpolation",) if fills else ()))
+        made = {name: Scores(shape, folder / f"{lead_steps}_{name}" if folder else None) for name in names}
+        self.model, self.persistence, self.climatology = (made[name] for name in names[:3])
+        self.interpolation = made.get("interpolation")
         self.dates: list[np.datetime64] = []
         self.keep, self.kept = keep, list[np.ndarray]()
-        self.daily: dict[str, list[float]] = {
-            n: [] for n in ("rmse", "share", "observed", "predicted", "observed_cell", "predicted_cell")
-        }
+        self._sums: dict[str, list[float]] = {name: [] for name in _SUMS}
+        self._at_cell: dict[str, list[float]] = {"predicted": [], "observed": []}
+
+    @property
+    def daily(self) -> dict[str, np.ndarray]:
+        """For each date (n,): RMSE and the share of the cells that count, means of those cells (of all that are
+        predicted where none counts), and the values at the cell.
+        """
+        sums = {name: np.array(values, dtype=np.float64) for name, values in self._sums.items()}
+        both = np.where(sums["both"] > 0, sums["both"], np.nan)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            of_all = sums["of_given"] / np.where(sums["given"] > 0, sums["given"], np.nan)
+            return {
+                "share": sums["both"] / max(1, self.shape[0] * self.shape[1]),
+                "rmse": np.sqrt(sums["square"] / both),
+                "predicted": np.where(sums["both"] > 0, sums["predicted"] / both, of_all),
+                "observed": sums["observed"] / both,
+                "predicted_cell": np.array(self._at_cell["predicted"]),
+                "observed_cell": np.array(self._at_cell["observed"]),
+            }
+
+    def part(self, reference: Reference, rows: slice, columns: slice) -> Judge:
+        """A judge of a part of the frame."""
+        row, column = self.cell
+        inside = rows.start <= row < rows.stop and columns.start <= column < columns.stop
+        return Judge(reference, self.lead_steps, (row - rows.start, column - columns.start) if inside else (-1, -1))
+
+    def take(self, part: Judge, rows: slice, columns: slice) -> None:
+        """Take over what a judge of a part has seen: the same dates as those of the other parts."""
+        for name in ("model", "persistence", "climatology", "interpolation"):
+            if getattr(self, name) is not None:
+                getattr(self, name).put(rows, columns, getattr(part, name))
+        self.climatology_note, self.step_seconds = part.climatology_note, part.step_seconds
+        if not self.dates:
+            self.dates = part.dates
+            self._sums, self._at_cell = part._sums, part._at_cell
+            return
+        for name, values in part._sums.items():
+            self._sums[name] = [a + b for a, b in zip(self._sums[name], values)]
+        if part.cell != (-1, -1):
+            self._at_cell = part._at_cell
 
     def add(self, dates: np.ndarray, predicted: np.ndarray, where: Optional[np.ndarray] = None) -> np.ndarray:
         """Judge maps (n, H, W) of ``dates`` (n,); gives the observed ones (n, H, W). With ``where`` (n, H, W) they
@@ -166,7 +132,7 @@ class Judge:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for ``scores.json``."""
         model, persisted, mean = (s.compute()["rmse"] ** 2 for s in (self.model, self.persistence, self.climatology))
-        distance = format_step(self.reference.step_seconds * self.distance_steps)
+        distance = format_step(self.step_seconds * self.distance_steps)
         skills = {"against_persistence": skill(model, persisted), "against_climatology": skill(model, mean)}
         more = {}
         if self.interpolation is not None:
@@ -181,29 +147,29 @@ class Judge:
                 "distance_steps": self.distance_steps,
                 "note": f"last observed value, at least {distance} old",
             },
-            "climatology": {**self.climatology.to_dict(), "note": self.reference.climatology.note},
+            "climatology": {**self.climatology.to_dict(), "note": self.climatology_note},
             **more,
             "skill": plain(skills),
         }
 
     def typical_date(self) -> Optional[int]:
         """Index of the date with the median RMSE among those observed on half as many cells as the best or more."""
-        share, rmse = np.array(self.daily["share"]), np.array(self.daily["rmse"])
+        daily = self.daily
+        share, rmse = daily["share"], daily["rmse"]
         good = np.flatnonzero((share > 0) & (share >= 0.5 * share.max(initial=0)))
         if len(good) == 0:
             return None
         return int(good[np.argsort(rmse[good], kind="stable")[len(good) // 2]])
 
     def _note(self, predicted: np.ndarray, observed: np.ndarray) -> None:
-        both = np.isfinite(predicted) & np.isfinite(observed)
-        error = predicted[both].astype(np.float64) - observed[both]
-        self.daily["share"].append(float(both.mean()))
-        self.daily["rmse"].append(float(np.sqrt(np.mean(error**2))) if error.size else np.nan)
-        shown = both if both.any() else np.isfinite(predicted)
-        self.daily["predicted"].append(float(predicted[shown].mean(dtype=np.float64)) if shown.any() else np.nan)
-        self.daily["observed"].append(float(observed[both].mean(dtype=np.float64)) if both.any() else np.nan)
-        self.daily["predicted_cell"].append(float(predicted[self.cell]))
-        self.daily["observed_cell"].append(float(observed[self.cell]))
+        given = np.isfinite(predicted)
+        both = given & np.isfinite(observed)
+        map_p, map_o = predicted[both].astype(np.float64), observed[both].astype(np.float64)
+        found = (len(map_p), np.sum((map_p - map_o) ** 2), map_p.sum(), map_o.sum(), given.sum())
+        for name, value in zip(_SUMS, (*found, predicted[given].sum(dtype=np.float64))):
+            self._sums[name].append(float(value))
+        for name, values in (("predicted", predicted), ("observed", observed)):
+            self._at_cell[name].append(float(values[self.cell]))
 
 
 def scores_document(judges: list[Judge], card: ModelCard, dataset: Dataset) -> dict[str, Any]:
@@ -244,13 +210,13 @@ def describe_inputs(card: ModelCard) -> str:
     return text + ("; past observed values of the target" if knows else "; no past value of the target")
 
 
-def central_cell(mask: np.ndarray, observed: Optional[np.ndarray] = None) -> tuple[int, int]:
-    """(row, column) of the cell of the basin nearest to its middle; with ``observed`` (T, H, W) among those seen at
-    least half as often as the best.
+def central_cell(mask: np.ndarray, counts: Optional[np.ndarray] = None) -> tuple[int, int]:
+    """(row, column) of the cell of the basin nearest to its middle; with ``counts`` (H, W), how often each was
+    observed, among those seen at least half as often as the best.
     """
     candidates = mask
-    if observed is not None:
-        count = np.isfinite(observed).sum(axis=0) * mask
+    if counts is not None:
+        count = counts * mask
         candidates = (count > 0) & (count >= 0.5 * count.max())
     if not candidates.any():
         candidates = np.ones_like(mask)

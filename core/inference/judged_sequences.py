@@ -59,7 +59,6 @@ def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
         shown,
         scores=_document(evaluations, judges, shown.scores),
         judges=judges,
-        maps=[judge.model.maps() for judge in judges],
         look=look,
         notes=notes,
     )

@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Optional, Union
+from typing import Callable, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
@@ -18,13 +18,24 @@ from ..contracts.model_card import ModelCard
 from ..data.scaling import Scaler
 from ..data.store import Dataset
 from ..data.windows import WindowData, build_window_data
+from ..models.near import narrows, predict_within
 from ..training.device import choose_device
-from ..training.loop import predict_batch
 from ..training.model_file import load_model
+from ..training.work import predict_batch, tensor_of
+from .carried import carried_words
+from .room import Frame, choose_tiles
+from .tiles import (
+    WHOLE_FRAME_CELLS,
+    Tile,
+    dates_at_once,
+    halo_of,
+    part_of_record,
+    runs_of,
+    tiles_of,
+    whole_frame,
+)
 
-TILE_PX = 256
 PASS_STEPS = 32  # dates of one pass through the record
-WHOLE_FRAME_CELLS = 512 * 512  # a frame of more cells is computed in tiles
 
 
 class Judged(NamedTuple):
@@ -49,10 +60,15 @@ class Predictor:
     device : "auto", "cpu", "cuda" or "mps".
     sequence : which sequence of the dataset, for a path of a file with several.
     batch : windows computed at once; frames above ``whole_frame_cells`` are computed one window at a time, in tiles.
+    tile_px : cells a side of a tile; 0 takes what is fastest and fits in memory. Tiles that are asked for are taken on
+        smaller frames too.
+    carry : "window" predicts each date by its own window, "carry" all dates in one pass that carries the states on
+        (:mod:`core.inference.carried`); "auto" as the card says.
     target : which of the model's targets, 0 for the first; ``card`` then has that one as its target.
     data : the windows of an open dataset where they were read before.
 
-    Raises :class:`ModelFileError`, :class:`DataError` where model or dataset cannot be read or do not fit each other.
+    Raises :class:`ModelFileError`, :class:`DataError` where model or dataset cannot be read or do not fit each other;
+    :class:`RunError` where the memory is not enough.
     """
 
     def __init__(
@@ -63,8 +79,9 @@ class Predictor:
         *,
         sequence: str = "",
         batch: int = 8,
-        tile_px: int = TILE_PX,
+        tile_px: int = 0,
         whole_frame_cells: int = WHOLE_FRAME_CELLS,
+        carry: str = "auto",
         target: int = 0,
         data: Optional[WindowData] = None,
     ) -> None:
@@ -81,16 +98,18 @@ class Predictor:
                 self.dataset = stack.enter_context(Dataset.open(dataset_path, sequence))
             self.data: WindowData = build_window_data(self.dataset, self.card) if data is None else data
             self._open = stack.pop_all()
-        self._target = target
+        self.target = target
+        self.carries = carry == "carry"
+        self.passes = self.card.run_through and carry == "auto"
         self.card = self.card.replace(target=self.card.targets[target])
         self._scaler = Scaler.from_dict(self.card.target.scaler)
-        self._tiles = _tiles(self.data.mask.shape, tile_px, self._halo(), whole_frame_cells)
-        self.batch = batch if len(self._tiles) == 1 else 1
+        self.why_carried = carried_words(self.module, self.card) if self.carries else ""
+        self._cut(tile_px, batch, whole_frame_cells)
 
     @property
     def whole(self) -> bool:
         """Whether a frame is computed at once, not in tiles."""
-        return len(self._tiles) == 1
+        return len(self.tiles) == 1
 
     @property
     def dates(self) -> np.ndarray:
@@ -103,26 +122,44 @@ class Predictor:
         Where the card says so, consecutive ends are predicted in one pass through ``PASS_STEPS`` dates, which carries
         the state on: a window that grows from the card's length.
         """
-        ends = np.asarray(ends)
         data = self.data.at_use()
-        if self.card.run_through:
-            for chunk in _passes(ends):
-                yield chunk, self._maps(data, chunk[-1:], len(chunk))
-            return
-        for start in range(0, len(ends), self.batch):
-            chunk = ends[start : start + self.batch]
-            yield chunk, self._maps(data, chunk)
+        for chunk in self._chunks(np.asarray(ends), self.batch):
+            yield chunk, self._frames(data, chunk)
 
     def judged(self, ends: np.ndarray) -> Iterator[Judged]:
         """As :meth:`predict`, with the maps to judge a model by: those of a filling model are made without what is
         hidden from it, and count there alone.
         """
         for chunk, maps in self.predict(ends):
-            hidden = self.data.hidden(chunk)
-            if hidden is None:
-                yield Judged(chunk, maps, maps, None)
-            else:
-                yield Judged(chunk, maps, self._maps(self.data, chunk), hidden[:, :, self._target])
+            yield self._judged(self.data, chunk, maps, self._frames)
+
+    @property
+    def reads_masks(self) -> bool:
+        """Whether it has to be told what was observed."""
+        return bool(getattr(self.module, "uses_observed", False)) or self.data.hiding is not None
+
+    def chunks(self, tile: Tile, ends: np.ndarray) -> Iterator[np.ndarray]:
+        """``ends`` in groups whose input is read at once under a tile."""
+        return self._chunks(ends, dates_at_once(self.data, tile, self.batch))
+
+    def judged_on(self, tile: Tile, ends: np.ndarray) -> Iterator[Judged]:
+        """As :meth:`judged` on one tile alone, for one of its :meth:`chunks`: the part of the record under it is read
+        once.
+        """
+        data, there = part_of_record(self.data, tile, ends, self.reads_masks)
+        offset = ends[0] - there[0]
+        for chunk in self._chunks(there, self.batch):
+            maps = self._maps(data.at_use(), tile, chunk)
+            found = self._judged(data, chunk, maps, lambda data, ends: self._maps(data, tile, ends))
+            if found.where is not None:
+                found = found._replace(where=found.where[(..., *tile.box.slices)])
+            yield found._replace(ends=chunk + offset)
+
+    def finished(self, scaled: np.ndarray, tile: Tile) -> np.ndarray:
+        """Maps (..., h, w) of a tile in the target's unit, NaN outside the mask, from scaled ones."""
+        maps = self._scaler.inverse(scaled)
+        maps[..., ~self.data.mask[tile.inner]] = np.nan
+        return maps
 
     def close(self) -> None:
         """Close the dataset if it was opened here."""
@@ -134,74 +171,63 @@ class Predictor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _halo(self) -> Optional[int]:
-        halo = getattr(self.module, "halo_px", None)
-        longest = self.card.window + (PASS_STEPS - 1 if self.card.run_through else 0)
-        return None if halo is None else int(halo(longest))
+    def _cut(self, tile_px: int, batch: int, whole_cells: int) -> None:
+        """Choose the tiles."""
+        shape, extra = self.data.mask.shape, PASS_STEPS - 1 if self.passes else 0
+        frame = Frame(shape, self._halo(), batch, self.card.window + extra, 1 + extra)
+        chosen = choose_tiles(self.module, frame, tile_px, whole_cells, self.device)
+        self.tiles = [whole_frame(shape)]
+        if chosen.tile_px and not self.card.gauges:
+            self.tiles = tiles_of(shape, chosen.tile_px, frame.halo_px, 0)
+        self.tile_px = 0 if self.whole else chosen.tile_px
+        self.batch, self.why_tiles = chosen.batch, chosen.why
 
-    def _maps(self, data: WindowData, ends: np.ndarray, steps: int = 1) -> np.ndarray:
-        """Maps of the windows that end at ``ends``; with ``steps`` > 1 of the last steps of the one window."""
+    def _halo(self) -> Optional[int]:
+        return halo_of(self.module, self.card.window + (PASS_STEPS - 1 if self.passes else 0))
+
+    def _chunks(self, ends: np.ndarray, size: int) -> Iterator[np.ndarray]:
+        """Groups of dates that are computed at once; ``PASS_STEPS`` where the card says that they are run through."""
+        if self.passes:
+            yield from runs_of(ends, PASS_STEPS)
+            return
+        for start in range(0, len(ends), size):
+            yield ends[start : start + size]
+
+    def _judged(
+        self, data: WindowData, ends: np.ndarray, maps: np.ndarray, predict: Callable[..., np.ndarray]
+    ) -> Judged:
+        hidden = data.hidden(ends)
+        if hidden is None:
+            return Judged(ends, maps, maps, None)
+        return Judged(ends, maps, predict(data, ends), hidden[:, :, self.target])
+
+    def _frames(self, data: WindowData, ends: np.ndarray) -> np.ndarray:
+        """Maps (n, L, *frame) of a group of dates, put together from all tiles."""
         if self.card.gauges:
-            return self._scaler.inverse(self._forward(data, ends, steps))
-        maps = np.empty((max(len(ends), steps), self.card.leads, *self.data.mask.shape), dtype=np.float32)
-        for inner, outer in self._tiles:
-            rows, columns = outer
-            part = self._forward(data if len(self._tiles) == 1 else _cut(data, rows, columns), ends, steps)
-            top, left = inner[0].start - rows.start, inner[1].start - columns.start
-            height, width = inner[0].stop - inner[0].start, inner[1].stop - inner[1].start
-            maps[:, :, inner[0], inner[1]] = part[:, :, top : top + height, left : left + width]
-        maps = self._scaler.inverse(maps)
-        maps[:, :, ~self.data.mask] = np.nan
+            return self._scaler.inverse(self._forward(data, self.tiles[0], ends))
+        if self.whole:
+            return self._maps(data, self.tiles[0], ends)
+        maps = np.empty((len(ends), self.card.leads, *self.data.mask.shape), dtype=np.float32)
+        for tile in self.tiles:
+            part, there = part_of_record(data, tile, ends, self.reads_masks)
+            maps[(slice(None), slice(None), *tile.inner)] = self._maps(part, tile, there)
         return maps
 
-    def _forward(self, data: WindowData, ends: np.ndarray, steps: int) -> np.ndarray:
-        """Scaled predictions (n, L, *frame) of one tile."""
+    def _maps(self, data: WindowData, tile: Tile, ends: np.ndarray) -> np.ndarray:
+        return self.finished(self._forward(data, tile, ends), tile)
+
+    def _forward(self, data: WindowData, tile: Tile, ends: np.ndarray) -> np.ndarray:
+        """Scaled predictions (n, L, *frame) of one tile, from the ``data`` under it."""
+        steps = len(ends) if self.passes else 1
         if steps > 1:
-            data = dataclasses.replace(data, window=data.window + steps - 1)
+            ends, data = ends[-1:], dataclasses.replace(data, window=data.window + steps - 1)
         batch = dataclasses.replace(data.batch(ends), y=None)
         with torch.inference_mode():
-            y_hat = predict_batch(self.module, batch, self.device, torch.float32, steps)  # (n, steps, L, K, *frame)
-        return y_hat[:, :, :, self._target].flatten(0, 1).cpu().numpy()
-
-
-def _passes(ends: np.ndarray) -> Iterator[np.ndarray]:
-    """Runs of consecutive ends, of at most ``PASS_STEPS``."""
-    for run in np.split(ends, np.flatnonzero(np.diff(ends) != 1) + 1):
-        for start in range(0, len(run), PASS_STEPS):
-            yield run[start : start + PASS_STEPS]
-
-
-Tile = tuple[tuple[slice, slice], tuple[slice, slice]]
-
-
-def _tiles(shape: tuple[int, int], tile_px: int, halo_px: Optional[int], whole_frame_cells: int) -> list[Tile]:
-    """``(inner, outer)`` slices: what a tile gives, and that with its halo, cut at the edges of the raster where the
-    model pads.
-    """
-    rows, columns = shape
-    whole = (slice(0, rows), slice(0, columns))
-    if halo_px is None or rows * columns <= whole_frame_cells or halo_px + tile_px >= max(rows, columns):
-        return [(whole, whole)]
-    tiles = []
-    for top in range(0, rows, tile_px):
-        for left in range(0, columns, tile_px):
-            inner = (slice(top, min(rows, top + tile_px)), slice(left, min(columns, left + tile_px)))
-            outer = tuple(
-                slice(max(0, s.start - halo_px), min(size, s.stop + halo_px)) for s, size in zip(inner, shape)
-            )
-            tiles.append((inner, (outer[0], outer[1])))
-    return tiles
-
-
-def _cut(data: WindowData, rows: slice, columns: slice) -> WindowData:
-    """The part of the data under a tile, as views."""
-    return dataclasses.replace(
-        data,
-        x=data.x[..., rows, columns],
-        observed=None if data.observed is None else data.observed[..., rows, columns],
-        static=None if data.static is None else data.static[..., rows, columns],
-        y=None,
-        ahead=None if data.ahead is None else data.ahead[..., rows, columns],
-        mask=data.mask[rows, columns],
-        hiding=None if data.hiding is None else data.hiding.cut(rows, columns),
-    )
+            if not self.whole and narrows(self.module):
+                x, static, observed = (tensor_of(a, self.device) for a in (batch.x, batch.static, batch.observed))
+                y_hat = predict_within(self.module, x, static, observed, tile.box, steps)
+            else:
+                y_hat = predict_batch(self.module, batch, self.device, torch.float32, steps)
+                if not self.card.gauges:
+                    y_hat = y_hat[(..., *tile.box.slices)]
+        return y_hat[:, :, :, self.target].flatten(0, 1).cpu().numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Optional
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..data.windows import WindowData
 from .artifacts import display_units
 from .geotiff import iso
 
+_BLOCK_BYTES = 32 * 2**20
 _MARGIN = 0.01  # of the range seen: rounding, not another climate
 
 
@@ -81,29 +82,44 @@ def overlap_with_training(dates: np.ndarray, card: ModelCard, dataset: Dataset) 
 def outside_ranges(dataset: Dataset, card: ModelCard, data: WindowData, ends: np.ndarray) -> Iterator[str]:
     """A sentence for each input that leaves, inside the mask and over the steps used, the range seen in training."""
     first, stop = int(ends.min()) - card.window + 1, int(ends.max()) + 1
+    size = steps_at_once(dataset)
     for variable in card.inputs:
-        sentence = _outside(dataset.dynamic(variable.name, first, stop)[:, data.mask], variable)
+        blocks = (
+            dataset.dynamic(variable.name, start, min(stop, start + size))[:, data.mask]
+            for start in range(first, stop, size)
+        )
+        sentence = _outside(blocks, variable)
         if sentence:
             yield sentence
     for variable in card.static:
-        sentence = _outside(dataset.static_map(variable.name)[data.mask], variable)
+        sentence = _outside([dataset.static_map(variable.name)[data.mask]], variable)
         if sentence:
             yield sentence
 
 
-def _outside(values: np.ndarray, card: VariableCard) -> Optional[str]:
-    values = values[np.isfinite(values)]
+def steps_at_once(dataset: Dataset) -> int:
+    """Steps of a variable that are read at once where all of them would fill the memory."""
+    return max(1, _BLOCK_BYTES // (4 * dataset.grid.rows * dataset.grid.columns))
+
+
+def _outside(blocks: Iterable[np.ndarray], card: VariableCard) -> Optional[str]:
     name, units = card.label or card.name, display_units(card.units)
-    if values.size == 0:
-        return f"{name} has no value in this period; the model is given its mean instead."
     margin = _MARGIN * (card.maximum - card.minimum) + 1e-6 * max(abs(card.maximum), abs(card.minimum))
-    beyond = (values < card.minimum - margin) | (values > card.maximum + margin)
-    if not beyond.any():
+    count, beyond, low, high = 0, 0, np.inf, -np.inf
+    for values in blocks:
+        values = values[np.isfinite(values)]
+        if values.size:
+            count += values.size
+            beyond += int(((values < card.minimum - margin) | (values > card.maximum + margin)).sum())
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+    if count == 0:
+        return f"{name} has no value in this period; the model is given its mean instead."
+    if not beyond:
         return None
     return (
-        f"{name} lies outside what the model has seen: here {values.min():.4g} to {values.max():.4g} {units}, "
+        f"{name} lies outside what the model has seen: here {low:.4g} to {high:.4g} {units}, "
         f"in training {card.minimum:.4g} to {card.maximum:.4g} {units} "
-        f"({share_words(float(beyond.mean()))} of the values lie outside)."
+        f"({share_words(beyond / count)} of the values lie outside)."
     )
 
 

@@ -48,7 +48,7 @@ def results_of_training(
             f"There is no test period: the {name} period is judged in its place, which flatters the model.", "warning"
         )
     title = card.title if not folder else f"{card.title}: {dataset.name}"
-    asked = [("Trained on", _names(card.datasets))]
+    asked = [("Trained on", _names(card.datasets)), *_computed(run)]
     found = []
     for target in range(len(card.targets)):
         part = part_of(run, card, target, folder)
@@ -69,6 +69,15 @@ def write_mean_scores(scores: Sequence[dict[str, Any]], run: RunFolder) -> None:
     }
     document = {**mean, "note": f"Mean over {len(scores)} datasets.", "datasets": list(scores)}
     write_text(run.scores_file, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _computed(run: RunFolder) -> list[tuple[str, str]]:
+    """How the training was computed and why, where it is known."""
+    try:
+        choices = json.loads(run.choices_file.read_text(encoding="utf-8"))["choices"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return [("Computed with", " ".join(item["sentence"] for item in choices))]
 
 
 def _mean(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..contracts.training_job import PeriodConfig
 from ..data.splits import period_steps
 from ..data.store import Dataset, open_datasets
 from ..metrics.baselines import Climatology
+from .selection import steps_at_once
 
 _BLOCK_STEPS = 64
 
@@ -50,9 +51,12 @@ class MeanOfTraining:
             if not steps.any():
                 continue
             used += 1
-            for start in range(0, len(steps), _BLOCK_STEPS):
-                maps = dataset.observed(self._card.target.name, start, start + _BLOCK_STEPS).astype(np.float64)
-                maps = maps[steps[start : start + _BLOCK_STEPS]]
+            size = min(_BLOCK_STEPS, steps_at_once(dataset))
+            for start in range(0, len(steps), size):
+                if not steps[start : start + size].any():
+                    continue
+                maps = dataset.observed(self._card.target.name, start, start + size).astype(np.float64)
+                maps = maps[steps[start : start + size]]
                 finite = np.isfinite(maps) & dataset.mask
                 sums, counts = np.where(finite, maps, 0.0).sum(axis=0), finite.sum(axis=0)
                 total, count = (sums, counts) if total is None else (total + sums, count + counts)

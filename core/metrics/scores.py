@@ -9,7 +9,10 @@ observed variance is 0; KGE where either variance or the observed mean is 0) is 
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
@@ -18,6 +21,7 @@ from ..contracts.errors import DataError
 
 SCORES = ("rmse", "mae", "bias", "nse", "kge", "kge_r", "kge_alpha", "kge_beta", "kge_2012", "kge_gamma", "count")
 _STATE = ("count", "mean_p", "mean_o", "m2_p", "m2_o", "co", "square", "absolute")
+_BLOCK_CELLS = 2**18  # computed at once
 _CONSTANT = 1e-12  # a standard deviation below this share of the mean is rounding, not variance
 
 
@@ -29,11 +33,19 @@ class Scores:
     (beta-1)^2) with alpha the ratio of standard deviations and beta that of means (Gupta et al. 2009, DOI
     10.1016/j.jhydrol.2009.08.003); ``kge_2012`` takes gamma, the ratio of coefficients of variation, in place of
     alpha (Kling et al. 2012, DOI 10.1016/j.jhydrol.2012.01.011).
+
+    With a ``folder`` the state lies in files there and only blocks of rows are in memory: for grids whose 64 bytes a
+    cell would be too many. Such scores are filled part by part (:meth:`put`).
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, int], folder: Optional[Path] = None) -> None:
         self.shape = tuple(shape)
-        self._state = {name: np.zeros(self.shape) for name in _STATE}
+        self._folder = folder
+        self._state = {} if folder else {name: np.zeros(self.shape) for name in _STATE}
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in _STATE:
+                np.memmap(self._file(name), dtype=np.float64, mode="w+", shape=self.shape)  # zeros that take no room
 
     def accumulate(self, predicted: np.ndarray, observed: np.ndarray) -> None:
         """Add pairs: two arrays (t, H, W), or (H, W) for one step. Raises :class:`DataError` where shapes differ."""
@@ -48,6 +60,12 @@ class Scores:
         values = (array.reshape(-1, *self.shape).astype(np.float64) for array in (predicted, observed))
         self._state = _combine(self._state, _moments(*values))
 
+    def put(self, rows: slice, columns: slice, part: Scores) -> None:
+        """Take over the pairs of a part of the grid, of which there were none."""
+        held = self._held("r+")
+        for name in _STATE:
+            held[name][rows, columns] = part._state[name]
+
     def merge(self, other: Scores) -> None:
         """Take over the pairs of ``other``, gathered on the same grid elsewhere or at other times."""
         if other.shape != self.shape:
@@ -57,31 +75,57 @@ class Scores:
                 got=str(other.shape),
                 remedy="Merge scores of one grid",
             )
-        self._state = _combine(self._state, other._state)
+        held = self._held("r+")
+        for rows, theirs in other._blocks():
+            for name, values in _combine({name: held[name][rows] for name in _STATE}, theirs).items():
+                held[name][rows] = values
 
     def compute(self) -> dict[str, float]:
         """All :data:`SCORES` pooled over cells and steps. Holds the variance between cells: read it beside the median
         per cell.
         """
-        pooled = _pool(self._state)
+        pooled = functools.reduce(_combine, (_pool(state) for _, state in self._blocks()))
         return {name: float(value) for name, value in _scores(pooled).items()}
 
-    def maps(self) -> dict[str, np.ndarray]:
-        """All :data:`SCORES` per cell, float64 (H, W)."""
-        return _scores(self._state)
+    def maps(self, names: Sequence[str] = SCORES) -> dict[str, np.ndarray]:
+        """Scores per cell, float64 (H, W)."""
+        found = {name: np.empty(self.shape) for name in names}
+        for rows, state in self._blocks():
+            values = _scores(state)
+            for name, map_of in found.items():
+                map_of[rows] = values[name]
+        return found
 
     def median_per_cell(self) -> dict[str, float]:
         """Median over the cells in which a score is defined; NaN where there is none. ``count`` is the number of cells
         with pairs.
         """
-        maps = self.maps()
-        medians = {name: _median(maps[name]) for name in SCORES if name != "count"}
-        medians["count"] = float((maps["count"] > 0).sum())
+        few = 1 if self._folder else len(SCORES)  # maps in memory at once
+        medians = {}
+        for start in range(0, len(SCORES), few):
+            for name, values in self.maps(SCORES[start : start + few]).items():
+                medians[name] = float((values > 0).sum()) if name == "count" else _median(values)
         return medians
 
     def to_dict(self) -> dict[str, Any]:
         """``{"pooled": {...}, "median_per_cell": {...}}`` as plain values for JSON; what is not defined is None."""
         return {"pooled": plain(self.compute()), "median_per_cell": plain(self.median_per_cell())}
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name}.f64"
+
+    def _held(self, mode: str = "r") -> dict[str, np.ndarray]:
+        """The state. Files are mapped anew each time, so that they leave the memory when it is done with."""
+        if not self._folder:
+            return self._state
+        return {n: np.memmap(self._file(n), dtype=np.float64, mode=mode, shape=self.shape) for n in _STATE}
+
+    def _blocks(self) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+        """The state by blocks of rows."""
+        size = max(1, _BLOCK_CELLS // max(1, self.shape[1]))
+        for start in range(0, self.shape[0], size):
+            rows = slice(start, start + size)
+            yield rows, {name: np.asarray(values[rows]) for name, values in self._held().items()}
 
 
 def plain(values: dict[str, float]) -> dict[str, Optional[float]]:

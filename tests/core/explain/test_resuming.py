@@ -11,12 +11,13 @@ from freshet.core.contracts.errors import DataError
 from freshet.core.explain import what_if as what_if_module
 from freshet.core.explain.asking import Subject
 from freshet.core.explain.changes import change_of, storm_of
-from freshet.core.explain.resuming import Kept, bytes_of, cells_of
+from freshet.core.explain.resuming import Kept, bytes_of
 from freshet.core.explain.session import Session
 from freshet.core.explain.what_if import WhatIf, early, reached_ends, what_if
 from freshet.core.explain.what_if_water import Water
 from freshet.core.inference.predictor import Predictor
 from freshet.core.models import build_model
+from freshet.core.models.carry import cells_of
 from freshet.core.training.model_file import save_model
 
 from . import world

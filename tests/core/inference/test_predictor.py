@@ -11,7 +11,8 @@ import torch
 from freshet.core.contracts import DataError, ModelFileError
 from freshet.core.data.scaling import Scaler
 from freshet.core.data.store import Dataset
-from freshet.core.inference.predictor import Predictor, _tiles
+from freshet.core.inference.predictor import Predictor
+from freshet.core.inference.tiles import tiles_of
 from freshet.core.training.model_file import load_model
 
 from .conftest import make_dataset, make_model
@@ -54,26 +55,26 @@ def test_tiles_equal_the_whole_frame(short_window, dataset_path):
     with Predictor(short_window, dataset_path, "cpu") as whole:
         with Predictor(short_window, dataset_path, "cpu", tile_px=4, whole_frame_cells=1) as tiled:
             ends = whole.data.valid_ends()[5:9]
-            assert len(whole._tiles) == 1 and len(tiled._tiles) == 12
+            assert len(whole.tiles) == 1 and len(tiled.tiles) == 12
             np.testing.assert_allclose(all_maps(tiled, ends), all_maps(whole, ends), atol=1e-6)
 
 
 def test_a_halo_one_cell_short_would_be_noticed(short_window, dataset_path):
     with Predictor(short_window, dataset_path, "cpu") as whole:
         with Predictor(short_window, dataset_path, "cpu", tile_px=4, whole_frame_cells=1) as tiled:
-            tiled._tiles = _tiles(tiled.data.mask.shape, 4, tiled._halo() - 1, 1)
+            tiled.tiles = tiles_of(tiled.data.mask.shape, 4, tiled._halo() - 1, 1)
             ends = whole.data.valid_ends()[5:9]
             assert np.nanmax(np.abs(all_maps(tiled, ends) - all_maps(whole, ends))) > 1e-6
 
 
 def test_a_model_that_sees_the_whole_frame_is_never_tiled():
-    assert len(_tiles((600, 600), 256, 1_000_000, 1)) == 1
-    assert len(_tiles((600, 600), 256, None, 1)) == 1
+    assert len(tiles_of((600, 600), 256, 1_000_000, 1)) == 1
+    assert len(tiles_of((600, 600), 256, None, 1)) == 1
 
 
 def test_tiles_cover_every_cell_once():
     count = np.zeros((37, 23), dtype=int)
-    for (rows, columns), _ in _tiles((37, 23), 8, 3, 1):
+    for (rows, columns), _ in tiles_of((37, 23), 8, 3, 1):
         count[rows, columns] += 1
     assert (count == 1).all()
 

@@ -213,11 +213,11 @@ def test_a_window_longer_than_the_series_is_said(place, model_path, new_run):
 
 
 def test_a_fault_on_the_way_leaves_no_map(model_path, dataset_path, new_run, monkeypatch):
-    def broken(self, ends):
+    def broken(self, tile, ends):
         raise DataError("Stop here")
         yield
 
-    monkeypatch.setattr(Predictor, "predict", broken)
+    monkeypatch.setattr(Predictor, "judged_on", broken)
     job = PredictJob(str(model_path), str(dataset_path), device="cpu")
     run = new_run("predict", job)
     with pytest.raises(DataError):
