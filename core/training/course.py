@@ -75,8 +75,9 @@ class Keeper:
         self.last, self.best = last_of(folder), folder / "best.safetensors"
         self.work, self.average = work, None
         self._optimizer, self._kept = optimizer, 0.0
-        for path in (self.last, self.best):
-            remove_leftovers(path)
+        if work.ranks.first:  # it alone writes; another one would remove what it has just begun
+            for path in (self.last, self.best):
+                remove_leftovers(path)
 
     def begin(self) -> Course:
         """The course of a new training; its first weights are the best so far."""
