@@ -220,7 +220,18 @@ def central_cell(mask: np.ndarray, counts: Optional[np.ndarray] = None) -> tuple
         candidates = (count > 0) & (count >= 0.5 * count.max())
     if not candidates.any():
         candidates = np.ones_like(mask)
-    rows, columns = np.nonzero(candidates)
-    middle = np.nonzero(mask) if mask.any() else (rows, columns)
-    nearest = np.argmin((rows - middle[0].mean()) ** 2 + (columns - middle[1].mean()) ** 2)
-    return int(rows[nearest]), int(columns[nearest])
+    middle = _middle(mask if mask.any() else candidates)
+    best, place = np.inf, (0, 0)
+    across = (np.arange(mask.shape[1]) - middle[1]) ** 2
+    for row in np.flatnonzero(candidates.any(axis=1)):  # row by row: places of all cells would fill the memory
+        distance = np.where(candidates[row], across + (row - middle[0]) ** 2, np.inf)
+        column = int(distance.argmin())
+        if distance[column] < best:
+            best, place = float(distance[column]), (int(row), column)
+    return place
+
+
+def _middle(mask: np.ndarray) -> tuple[float, float]:
+    """Mean row and column of the cells of a mask."""
+    rows, columns = (mask.sum(axis=axis, dtype=np.int64) for axis in (1, 0))
+    return tuple(float(np.average(np.arange(len(counts)), weights=counts)) for counts in (rows, columns))

@@ -179,11 +179,14 @@ class Observed:
         )
 
     def counts(self) -> np.ndarray:
-        """int (H, W): how often each cell was observed."""
+        """int32 (H, W): how often each cell was observed."""
         if self._whole is not None:
-            return np.isfinite(self._whole.observed).sum(axis=0)
+            return np.isfinite(self._whole.observed).sum(axis=0, dtype=np.int32)
         blocks = runs_of(np.arange(len(self.times)), steps_at_once(self._dataset))
-        return sum(np.isfinite(self._steps(block, self._frame)).sum(axis=0) for block in blocks)
+        counts = np.zeros((self._dataset.grid.rows, self._dataset.grid.columns), dtype=np.int32)
+        for block in blocks:
+            counts += np.isfinite(self._steps(block, self._frame)).sum(axis=0, dtype=np.int32)
+        return counts
 
     @property
     def _frame(self) -> Part:

@@ -92,7 +92,8 @@ class _Need:
             cells = np.array([side * side for side in _PROBES_PX], dtype=np.float64)
             held = np.array([_held(module, frame, side, in_tiles) for side in _PROBES_PX], dtype=np.float64)
             square, linear, least = np.polyfit(cells, held, 2)
-            if square * cells[-1] ** 2 < 0.5 * held[-1]:  # no attention; weights and small buffers bend the line too
+            # Without attention over the frame only weights and small buffers bend the line.
+            if square * cells[-1] ** 2 < 0.5 * held[-1] or (in_tiles and narrows(module)):
                 square, (linear, least) = 0.0, np.polyfit(cells[1:], held[1:], 1)
             found.append((square, max(0.0, linear), max(0.0, least)))
         return cls(*found)
