@@ -115,3 +115,7 @@ def test_one_sequence_is_chosen_to_predict(qgis_app, datasets, floods, runs, cho
     dialog.model.set_path("/m.safetensors")
     job = dialog.job()
     assert (job.dataset, job.sequence) == ("/data/floods.nc", "test_1")
+    assert (job.batch, job.tile, job.carry) == (8, 0, "auto")
+    dialog.more.editors["tile"].setText("256")
+    dialog.more.set_values({"carry": "carry"})
+    assert (dialog.job().tile, dialog.job().carry) == (256, "carry")

@@ -14,10 +14,12 @@ from ...plugin.datasets import Datasets, DatasetSummary, check_length
 from ...plugin.fitting import check_gauges
 from ...plugin.runs import Runs
 from ..choice import Choice
+from ..forms import Form, config_fields
 from ..text import format_step, number, tr
-from ..widgets import DateField, Notice, PathField, button, narrow, row
+from ..widgets import DateField, Fold, Notice, PathField, button, narrow, row
 
 _MOST = 5  # gauges that are named
+MORE_FIELDS = ("batch", "tile", "carry")
 
 
 class PredictDialog(QDialog):
@@ -53,6 +55,7 @@ class PredictDialog(QDialog):
             device=self.device.currentData(),
             title=self.title.text().strip(),
             sequence=summary.sequence if summary else "",
+            **self.more.values(),
         )
 
     def predict(self) -> None:
@@ -106,6 +109,8 @@ class PredictDialog(QDialog):
         form.addRow(tr("Period"), row(self.start, QLabel("–"), self.end, stretch=False))
         form.addRow(tr("Device"), self.device)
         form.addRow(tr("Title"), self.title)
+        self.more = Form(config_fields(PredictJob, MORE_FIELDS), "freshetPredictMore")
+        column.addWidget(Fold(tr("More"), self.more, "freshetPredictMoreFold"))
         self.notice = Notice("freshetPredictNotice")
         column.addWidget(self.notice)
         self.go = button(tr("Predict"), "freshetPredictGo", self.predict, tr("Predict in the background."))
