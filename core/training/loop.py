@@ -25,7 +25,7 @@ from .choices import Choices, kept_choices, set_threads, told
 from .choosing import choose
 from .course import Course, Keeper, last_of
 from .crops import check_crop, crop_words
-from .device import allow_tf32, choose_device
+from .device import allow_tf32, choose_device, keep_memory
 from .distributed import Ranks
 from .feeding import Feeder, Waiting
 from .finite import first_culprit
@@ -85,6 +85,7 @@ def begin(
     ``known``: choices that are taken as they are, those of another model of the same kind.
     """
     device, why_device = choose_device(config.device)
+    keep_memory()
     augmentation, loss = augmentation_of(config.augment, module, sets), loss_of(config, sets)
     ranks, last = Ranks.join(device), last_of(checkpoints)
     module.to(device)
