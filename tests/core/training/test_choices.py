@@ -170,8 +170,9 @@ def test_a_crop_is_the_last_that_is_tried(tmp_path, monkeypatch):
     again = Way(recompute=True)
     with probe.restored():
         least = min(need.of(1, probe.cells), probe.need(again).of(1, probe.cells, recompute=True))
-    assert least > need.of(1, 64 * 64)
-    free(monkeypatch, int(need.of(1, 64 * 64) / memory_plan._SHARE) + 1000)
+    room = need.of(1, 67 * 67)  # more than 64 need, as what libraries keep differs a little from time to time
+    assert least > room
+    free(monkeypatch, int(room / memory_plan._SHARE))
     found = chosen([path], {"batch": 1}, {"options": {"hidden": [8], "kernel": [3]}})
     assert found.crop == 64 and "Crop 64: whole maps would take about" in words(found, "crop")
     assert found.config(probe.config).crop == 64
