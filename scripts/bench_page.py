@@ -53,7 +53,7 @@ def merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(kept)
     for name in PARTS:
         if name in new and "failed" not in new[name]:
-            found[name] = new[name]
+            found[name] = {key: value for key, value in new[name].items() if key != "took_s"}
             found["machines"] = {**found.get("machines", {}), name: new["machine"]}
     return found
 
