@@ -339,7 +339,7 @@ def test_too_little_memory_is_said_before_the_start_with_what_would_fit(monkeypa
 STEPS = 96
 SLOPE = """
 import sys
-import numpy as np
+import netCDF4
 from freshet.core.contracts import PeriodConfig, PredictJob
 from freshet.core.contracts.run_folder import RunFolder
 from freshet.core.data import windows
@@ -350,6 +350,7 @@ from freshet.core.metrics import scores
 windows.SHARE_OF_MEMORY = 0.0  # as where the record does not fit; and all that is fixed small beside the rasters
 reference._PART_BYTES, tiles._PIECE_BYTES, selection._BLOCK_BYTES = 2**23, 2**22, 2**21
 writing._SCORES_BYTES, scores._BLOCK_CELLS, artifacts._SAMPLE = 0, 2**13, 100_000
+netCDF4.set_chunk_cache(2**22)  # else up to 64 MB of each variable stay decoded, here nearly the whole record
 
 def peak():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) / 1024
@@ -377,7 +378,7 @@ def test_memory_grows_by_far_less_than_the_rasters_do(tmp_path):
         peaks.append(float(found.stdout.split()[-1]))
         cells.append(side * side)
     growth = (peaks[1] - peaks[0]) * 2**20 / (cells[1] - cells[0])
-    assert growth < 0.75 * 4 * STEPS * 3, f"{growth:.0f} bytes a cell; the record has {STEPS} steps of 3 maps"
+    assert growth < 0.25 * 4 * STEPS * 3, f"{growth:.0f} bytes a cell, peaks {peaks} MiB; the record has {STEPS} steps of 3 maps"
 
 
 def large_world(folder, side):
