@@ -20,6 +20,7 @@ from torch import nn
 
 from ..contracts.errors import FreshetError, RunError
 from ..contracts.events import Event, EventKind
+from .shared_norm import SharedBatchNorm
 
 _SILENCE = datetime.timedelta(minutes=30)  # after which a process that says nothing counts as dead
 _SEED_STEP = 7919  # between the random numbers of two processes, so that dropout differs
@@ -201,67 +202,6 @@ def lost_process(found: str) -> RunError:
         got=found,
         remedy="Look at what that process said before its end, and start the run again: it goes on where it was kept",
     )
-
-
-class SharedBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation whose mean and variance are those of the batch of all processes, on any device.
-
-    torch's own ``SyncBatchNorm`` works on GPUs alone, and cannot leave out a window that counts for nothing
-    (``counts``).
-    """
-
-    counts = True
-    group: Optional[dist.ProcessGroup] = None
-
-    @classmethod
-    def of(cls, norm: nn.BatchNorm2d, group: Optional[dist.ProcessGroup]) -> SharedBatchNorm:
-        """One with the parameters and statistics of ``norm``, shared with it."""
-        made = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
-        made.group = group
-        for name in ("weight", "bias"):
-            setattr(made, name, getattr(norm, name))
-        for name in ("running_mean", "running_var", "num_batches_tracked"):
-            setattr(made, name, getattr(norm, name))
-        return made.train(norm.training)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise x (N, C, H, W) over all but C."""
-        if not self.training:
-            return super().forward(x)
-        share = float(self.counts)
-        values = x.to(torch.promote_types(x.dtype, torch.float32))
-        count = torch.tensor([share * x[:, 0].numel()], dtype=torch.float64, device=x.device)
-        dist.all_reduce(count, group=self.group)
-        total = count.item()
-        mean = _Summed.apply(share * values.sum(dim=(0, 2, 3)), self.group) / total
-        centred = values - mean[:, None, None]
-        variance = _Summed.apply(share * centred.square().sum(dim=(0, 2, 3)), self.group) / total
-        if self.track_running_stats:
-            with torch.no_grad():
-                self.num_batches_tracked.add_(1)
-                step = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-                self.running_mean.lerp_(mean, step)
-                self.running_var.lerp_(variance * (total / max(total - 1.0, 1.0)), step)
-        scale = (variance + self.eps).rsqrt() * (1.0 if self.weight is None else self.weight)
-        result = centred * scale[:, None, None]
-        return (result if self.bias is None else result + self.bias[:, None, None]).to(x.dtype)
-
-
-class _Summed(torch.autograd.Function):
-    """Sum over all processes, in both directions."""
-
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, group: Optional[dist.ProcessGroup]) -> torch.Tensor:
-        ctx.group = group
-        total = values.clone()
-        dist.all_reduce(total, group=group)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        total = gradient.contiguous().clone()
-        dist.all_reduce(total, group=ctx.group)
-        return total, None
 
 
 class _Answer(nn.Module):

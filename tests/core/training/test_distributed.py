@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,8 +21,9 @@ from toy import write_toy_dataset  # noqa: E402
 
 from freshet.core.contracts import EventKind, RunError, RunFolder, RunState, TrainJob  # noqa: E402
 from freshet.core.training.checkpoint import load_checkpoint  # noqa: E402
-from freshet.core.training.distributed import Ranks, SharedBatchNorm, told_in_words  # noqa: E402
+from freshet.core.training.distributed import Ranks, told_in_words  # noqa: E402
 from freshet.core.training.model_file import build_from_card, load_model  # noqa: E402
+from freshet.core.training.shared_norm import SharedBatchNorm  # noqa: E402
 from freshet.core.worker.main import execute  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,6 +87,7 @@ def test_two_processes_give_what_one_gives(dataset, tmp_path, training):
 
 MEASURING = """
 import sys
+import threading
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
@@ -179,10 +183,61 @@ def test_the_shared_normalisation_is_that_of_torch(monkeypatch):
     a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
     for norm, values in ((shared, a), (theirs, b)):
         (norm(values) ** 3).sum().backward()
-    assert a.grad.numpy() == pytest.approx(b.grad.numpy(), abs=1e-4)
+    assert a.grad.numpy() == pytest.approx(b.grad.numpy(), abs=1e-10)
     assert shared.running_var is ours.running_var and int(ours.num_batches_tracked) == 1
-    assert ours.running_var.numpy() == pytest.approx(theirs.running_var.numpy(), abs=1e-6)
-    assert torch.allclose(shared.eval()(x), theirs.eval()(x), atol=1e-5)
+    assert ours.running_var.numpy() == pytest.approx(theirs.running_var.numpy(), abs=1e-10)
+    assert torch.allclose(shared.eval()(x), theirs.eval()(x), atol=1e-10)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("affine", [True, False])
+def test_the_shared_normalisation_takes_the_batch_of_all_and_leaves_out_what_counts_for_nothing(
+    monkeypatch, affine, layout
+):
+    rng = np.random.default_rng(5)
+    parts = [torch.from_numpy(rng.normal(40.0, 2.0, (windows, 3, 5, 2))) for windows in (3, 2, 1)]
+    whole = torch.cat(parts[:2]).requires_grad_()
+    plain = nn.BatchNorm2d(3, affine=affine).double()
+    norms = [SharedBatchNorm.of(copy.deepcopy(plain), None) for _ in parts]
+    norms[2].counts = False
+    (plain(whole) ** 3).sum().backward()
+    found = as_processes(monkeypatch, norms, [part.contiguous(memory_format=layout) for part in parts])
+    assert torch.allclose(torch.cat([onto_x for onto_x, _ in found[:2]]), whole.grad, rtol=1e-8, atol=1e-8)
+    assert not found[2][0].any()
+    for norm in norms:
+        assert torch.allclose(norm.running_mean, plain.running_mean, rtol=1e-10)
+        assert torch.allclose(norm.running_var, plain.running_var, rtol=1e-10)
+    if affine:
+        assert torch.allclose(found[0][1] + found[1][1], plain.weight.grad, rtol=1e-9)
+
+
+def as_processes(monkeypatch, norms, parts):
+    """Gradients for x and weight of threads that stand for processes; the last one's answers are not in the loss."""
+    meeting, sent = threading.Barrier(len(parts)), [None] * len(parts)
+
+    def all_reduce(values, group=None):
+        sent[int(threading.current_thread().name)] = values
+        meeting.wait()
+        total = sum(value.clone() for value in sent)
+        meeting.wait()
+        values.copy_(total)
+        meeting.wait()
+
+    def work(number):
+        x = parts[number].clone().requires_grad_()
+        (float(norms[number].counts) * (norms[number](x) ** 3).sum()).backward()
+        return x.grad, None if norms[number].weight is None else norms[number].weight.grad
+
+    monkeypatch.setattr("torch.distributed.all_reduce", all_reduce)
+    results = [None] * len(parts)
+    threads = [
+        threading.Thread(target=lambda n=n: results.__setitem__(n, work(n)), name=str(n)) for n in range(len(parts))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return results
 
 
 def test_faults_of_the_network_are_told_in_words_and_others_left(monkeypatch):
