@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import torch  # noqa: E402
 from bench_rounds import interleaved, ratio, rounded, summary  # noqa: E402

@@ -112,6 +112,7 @@ class Backward:
         self._weight_h = None if needed.x else self._weights.h
         self._waiting: list[tuple[int, Tensor]] = []
         self._room: Optional[Tensor] = None
+        self._pair: Optional[Tensor] = None
 
     def run(
         self, outputs: Optional[Tensor], grad_h: Optional[Tensor], grad_c: Optional[Tensor], grad_x: Optional[Tensor]
@@ -124,8 +125,10 @@ class Backward:
             grad_x[: plan.warm_up].zero_()
         for step in range(len(self._x) - 1, plan.warm_up - 1, -1):
             place = step - (len(self._x) - plan.last)
-            total = self._sum(grad_h, None if outputs is None or place < 0 else outputs[place])
-            slopes, grad_c = self._through_gates(step, total, grad_c)
+            # In place of the gradient of the state, which would else live on as a part of a larger array.
+            grad_h = self._sum(grad_h, None if outputs is None or place < 0 else outputs[place])
+            slopes, grad_c = self._through_gates(step, grad_h, grad_c)
+            del grad_h
             grad_h = self._through_convolution(step, slopes, grad_x)
             if needed.weight_x or needed.weight_h:
                 self._gather(step, slopes)
@@ -207,15 +210,23 @@ class Backward:
         if not self._waiting:
             return
         before = [self._before(step)[0] for step, _ in self._waiting]
-        read = [
-            self._x[step] if h is None else torch.cat((self._x[step], h), dim=-1)
-            for (step, _), h in zip(self._waiting, before)
-        ]
+        read = [self._read(step, h) for (step, _), h in zip(self._waiting, before)]
         slopes = [item for _, item in self._waiting]
         maps, found = (parts[0] if len(parts) == 1 else torch.cat(parts) for parts in (read, slopes))
         weight = self._weights.x if before[0] is None else self._weights.both
         self._weight[:, : weight.shape[1]] += self._convolution(found, maps, weight, 1)
         self._waiting = []
+
+    def _read(self, step: int, h: Optional[Tensor]) -> Tensor:
+        """What the convolution of a step read."""
+        if h is None:
+            return self._x[step]
+        known = None if self._steps is None else self._steps.last_read(step)
+        if known is not None:
+            return known
+        if self._pair is None and self._plan.group == 1:
+            self._pair = self._x.new_empty((*h.shape[:3], self._x.shape[-1] + h.shape[-1]))
+        return torch.cat((self._x[step], h), dim=-1, out=self._pair)
 
     def _transposed(self, slopes: Tensor, like: Tensor, weight: Tensor) -> Tensor:
         """(B, H, W, 4 m) -> (B, H, W, channels) of what a convolution read, which is of the shape of ``like``."""

@@ -95,6 +95,7 @@ class Steps:
     def __init__(self, plan: Plan, weights: Weights, x: Tensor) -> None:
         self._plan, self._weights, self._x = plan, weights, x
         self._pair: Optional[Tensor] = None
+        self._pair_of = -1
         self._weight_h = weights.h if plan.hoist else None
         self._hoisted: Optional[tuple[Tensor, ...]] = None
         if plan.hoist:
@@ -112,9 +113,14 @@ class Steps:
             gates = self._convolve(self._side_by_side(step, h), self._weights.both, True)
         return gates if self._weights.base is None else gates.add_(self._weights.base)
 
+    def last_read(self, step: int) -> Optional[Tensor]:
+        """Input and state of ``step`` side by side (B, H, W, n + m), if its gates were the last that were computed."""
+        return self._pair if self._pair_of == step else None
+
     def _side_by_side(self, step: int, h: Tensor) -> Tensor:
         if self._pair is None:
             self._pair = h.new_empty((*h.shape[:3], self._x.shape[-1] + h.shape[-1]))
+        self._pair_of = step
         return torch.cat((self._x[step], h), dim=-1, out=self._pair)
 
     def _convolve(self, maps: Tensor, weight: Tensor, with_bias: bool) -> Tensor:

@@ -17,7 +17,7 @@ from .distributed import processes_here
 
 _FEW_CORES = 2
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
-_KEPT_BYTES, _LARGE_BYTES = 2**26, 2**25
+_KEPT_BYTES, _LARGE_BYTES = 2**26, 2**23
 _AMPERE = 8  # the first generation of NVIDIA's GPUs that multiplies in TF32
 _FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "svebf16")  # of the processor, as Linux and torch name them
 
@@ -101,8 +101,8 @@ def keep_memory() -> None:
     """Let the C library keep blocks of middle size that a step has given back for the next one.
 
     By itself glibc gives them back to the system at each step and has every page anew, zeroed: on two cores that is a
-    tenth of the time of a training step on maps of 46 x 43. Blocks above 32 MB still go back at once, since the holes
-    that they leave would make the peak larger; from 8 MB on, steps on maps of 128 x 128 became slower by a quarter.
+    tenth of the time of a training step on maps of 46 x 43. Blocks above 8 MB still go back at once, since the holes
+    that they leave would make the peak larger: on maps of 128 x 128 by a fifth where the limit is 32 MB.
     Other C libraries have no such setting.
     """
     ask = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None

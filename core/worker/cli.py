@@ -22,11 +22,13 @@ from ..contracts.models import FAMILIES
 from ..contracts.run_folder import RunFolder
 from ..contracts.uses import USE_NAMES, USES, find_use
 from .beside import is_shared, number_of_process
+from .libraries import tell_libraries
 from .main import EXIT_BAD_INPUT, EXIT_DONE, execute
 
 
 def main(arguments: Optional[list[str]] = None) -> int:
     """Entry point of the console script."""
+    tell_libraries()
     options = _parser().parse_args(arguments)
     try:
         return options.action(options)

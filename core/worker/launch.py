@@ -8,7 +8,6 @@ same.
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
@@ -28,9 +27,10 @@ def register_freshet() -> None:
     spec.loader.exec_module(module)
 
 
-# Idle OpenMP threads that spin make a busy two-core machine many times slower; has to be set before torch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 register_freshet()
+from freshet.core.worker.libraries import tell_libraries  # noqa: E402
+
+tell_libraries()
 
 if __name__ == "__main__":
     from freshet.core.worker.main import main
