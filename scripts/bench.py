@@ -29,8 +29,10 @@ from typing import Any
 
 import bench_rows
 
-# Threads that spin while they wait would cost the competitors beside them; has to be set before torch is loaded.
+# Before torch is loaded, and for all competitors: threads that spin while they wait would cost those beside them, and
+# pages of 2 MB are what each training of Freshet has. See core/worker/libraries.py.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "bench"
 ROUNDS, QUICK_ROUNDS = 7, 3

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import torch
-from bench_networks import LARGE, THESIS, Case, Program, noise, predictions_of, steps_of
+from bench_networks import LARGE, THESIS, Case, Program, calls_of, environment_of, noise
 from bench_rounds import interleaved, ratio, rounded, summary
 from peers.environment import KerasPeer, PeerMissing
 
@@ -67,14 +67,15 @@ def models(rounds: int, thesis: Case = THESIS, large: Case = LARGE) -> dict[str,
     keras, missing = _keras()
     try:
         found["peers"] = {"missing": missing} if keras is None else keras.versions
-        for title, case, pairs, make in (
-            ("training step, thesis model", thesis, STEP_ROWS, steps_of),
-            ("training step, 128x128", large, LARGE_ROWS, steps_of),
-            ("prediction, thesis model", thesis, INFER_ROWS, predictions_of),
-            ("prediction, 128x128", large, INFER_LARGE_ROWS, predictions_of),
+        for title, case, pairs, verb in (
+            ("training step, thesis model", thesis, STEP_ROWS, "step"),
+            ("training step, 128x128", large, LARGE_ROWS, "step"),
+            ("prediction, thesis model", thesis, INFER_ROWS, "predict"),
+            ("prediction, 128x128", large, INFER_LARGE_ROWS, "predict"),
         ):
             names = list(dict.fromkeys(name for pair in pairs.values() for name in pair))
-            seconds = interleaved(make(case, names, keras), rounds, told=title)
+            with calls_of(case, names, keras, verb) as calls:
+                seconds = interleaved(calls, rounds, told=title)
             found[title] = {"case": case.title, **{name: summary(values) for name, values in seconds.items()}}
             for key, (above, below) in pairs.items():
                 there = above in seconds
@@ -170,8 +171,9 @@ def _peak(name: str, case: Case, rounds: int) -> float:
         return statistics.median(_keras_peak(case, name.split()[1]) for _ in range(rounds))
     program = Path(__file__).with_name("bench_networks.py")
     command = [sys.executable, str(program), "peak", name, json.dumps(asdict(case)), str(THREADS)]
-    done = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(rounds)]
-    return statistics.median(json.loads(text.splitlines()[-1])["mib"] for text in done)
+    environment = environment_of(name)
+    done = [subprocess.run(command, check=True, capture_output=True, text=True, env=environment) for _ in range(rounds)]
+    return statistics.median(json.loads(one.stdout.splitlines()[-1])["mib"] for one in done)
 
 
 def _keras_peak(case: Case, precision: str) -> float:

@@ -1,15 +1,19 @@
 """Networks of the benchmarks: one training step or prediction of Freshet, of its peers and of the ideal.
 
 ``bench_networks.py peak NAME CASE``: the MiB that training steps need beyond what was resident before, in this
-process; CASE is JSON. Needs torch and numpy alone, and registers the checkout where Freshet is not installed.
+process; CASE is JSON. ``serve`` in place of ``peak``: answers each line ``step`` or ``predict`` with the seconds it
+took. Needs torch and numpy alone, and registers the checkout where Freshet is not installed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import json
+import os
 import runpy
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +36,8 @@ from freshet.core.models import build_model, engine  # noqa: E402
 from freshet.core.training.device import keep_memory  # noqa: E402
 from freshet.core.training.schedules import make_optimizer  # noqa: E402
 
+OURS = ("freshet", "recompute")
+LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # as core/worker/libraries.py sets it
 _WARM_UP_SIDE = 8  # cells a side of the first, small step of a measurement of memory
 _KINDS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -91,9 +97,9 @@ class Program:
     def __init__(self, name: str, case: Case, device: str = "cpu") -> None:
         who, precision = name.split()
         self._kind, self._device, self._case = _KINDS[precision], device, case
-        self._recompute, self._ours = who == "recompute", who in ("freshet", "recompute")
+        self._recompute, self._ours = who == "recompute", who in OURS
         if self._ours:
-            keep_memory()  # as each training does; competitors in the same process gain by it too
+            keep_memory()  # as each training does
         self.batch = noise(case, device)
         if who == "ideal":
             sizes = (case.batch, case.steps, case.channels, case.rows, case.columns, case.hidden)
@@ -165,31 +171,84 @@ class Program:
         return peak() - before
 
 
-def steps_of(case: Case, names: list[str], keras: Any = None) -> dict[str, Callable[[], float]]:
-    """A call that gives the seconds of a training step for each name; those of ``keras PRECISION`` ask the peer."""
-    return _calls(case, names, keras, "step")
+class Competitor:
+    """A :class:`Program` in a process of its own, since the allocator of one would serve all of a process; a context
+    manager. Freshet's has the settings of its worker, others those that their users have.
+    """
+
+    def __init__(self, name: str, case: Case) -> None:
+        command = [sys.executable, str(Path(__file__)), "serve", name, json.dumps(asdict(case))]
+        self._process = subprocess.Popen(
+            [*command, str(torch.get_num_threads())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=environment_of(name),
+        )  # fmt: skip
+
+    def __enter__(self) -> Competitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def seconds(self, verb: str) -> float:
+        """Of one ``step`` or ``predict``."""
+        self._process.stdin.write(f"{verb}\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a competitor ended without an answer (status {self._process.wait()})")
+        return json.loads(line)["seconds"]
 
 
-def predictions_of(case: Case, names: list[str], keras: Any = None) -> dict[str, Callable[[], float]]:
-    """The same for a prediction."""
-    return _calls(case, names, keras, "predict")
+def environment_of(name: str) -> dict[str, str]:
+    """That of the process of a competitor."""
+    own = dict(os.environ)
+    own.pop(LARGE_PAGES, None)
+    return {**own, LARGE_PAGES: "1"} if name.startswith(OURS) else own
 
 
-def _calls(case: Case, names: list[str], keras: Any, verb: str) -> dict[str, Callable[[], float]]:
-    calls: dict[str, Callable[[], float]] = {}
-    for name in names:
-        if not name.startswith("keras"):
-            calls[name] = getattr(Program(name, case), verb)
-        elif keras is not None:
-            place = f"{name}, {case.title}"
-            there = keras.ask(make=place, case=asdict(case), precision=name.split()[1])["weights"]
-            here = sum(value.numel() for value in network(case).state_dict().values() if value.is_floating_point())
-            if there != here:
-                raise RuntimeError(f"Keras has built another network, of {there} weights instead of {here}")
-            calls[name] = lambda place=place: keras.ask(**{verb: place})["seconds"]
-    return calls
+@contextlib.contextmanager
+def calls_of(case: Case, names: list[str], keras: Any, verb: str) -> Iterator[dict[str, Callable[[], float]]]:
+    """A call for each name that gives the seconds of the second of two ``step`` or ``predict`` in a row, as a training
+    makes them: the first one finds its memory cold. Those of ``keras PRECISION`` ask the peer, and are left out without
+    it.
+    """
+    with contextlib.ExitStack() as stack:
+        calls: dict[str, Callable[[], float]] = {}
+        for name in names:
+            if not name.startswith("keras"):
+                calls[name] = _second(functools.partial(stack.enter_context(Competitor(name, case)).seconds, verb))
+            elif keras is not None:
+                calls[name] = _second(_call_of_keras(case, name, keras, verb))
+        yield calls
+
+
+def _second(call: Callable[[], float]) -> Callable[[], float]:
+    def twice() -> float:
+        call()
+        return call()
+
+    return twice
+
+
+def _call_of_keras(case: Case, name: str, keras: Any, verb: str) -> Callable[[], float]:
+    place = f"{name}, {case.title}"
+    there = keras.ask(make=place, case=asdict(case), precision=name.split()[1])["weights"]
+    here = sum(value.numel() for value in network(case).state_dict().values() if value.is_floating_point())
+    if there != here:
+        raise RuntimeError(f"Keras has built another network, of {there} weights instead of {here}")
+    return lambda: keras.ask(**{verb: place})["seconds"]
+
+
+def main(task: str, name: str, case: str, threads: str) -> None:
+    """See the top of this file."""
+    torch.set_num_threads(int(threads))
+    program = Program(name, Case.from_json(case))
+    if task == "peak":
+        print(json.dumps({"mib": program.peak()}))
+        return
+    for line in sys.stdin:
+        print(json.dumps({"seconds": getattr(program, line.strip())()}), flush=True)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(int(sys.argv[4]))
-    print(json.dumps({"mib": Program(sys.argv[2], Case.from_json(sys.argv[3])).peak()}))
+    main(*sys.argv[1:])
