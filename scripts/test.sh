@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Runs all tests: the engine's in .venv, the plugin's in QGIS's own Python, then the clicks in a real QGIS. All parts run even
-# where one fails; the closing lines of each come again at the end, and the exit status is that of the worst part.
+# Runs all tests: the engine's in .venv, in two parts, the plugin's in QGIS's own Python, then the clicks in a real QGIS.
+# All parts run even where one fails; the closing lines of each come again at the end, and the exit status is that of
+# the worst part.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p build/test
+rm -f build/test/*.status
 export OMP_WAIT_POLICY=PASSIVE
 worst=0
 parts=()
@@ -31,15 +33,26 @@ in_qgis() {
     QT_QPA_PLATFORM=offscreen QGIS_CUSTOM_CONFIG_PATH="$PWD/build/test/profile" "$@"
 }
 
-# Each is one process on one core, so they run side by side; what the second one printed comes after the first.
-in_qgis /usr/bin/python3 -m pytest tests/plugin tests/ui > build/test/plugin.log 2>&1 &
-beside=$!
-part engine .venv/bin/python -m pytest tests/core tests/faults tests/test_*.py
-printf '\n== plugin\n'
-status=0
-wait "$beside" || status=$?
-cat build/test/plugin.log
-remember plugin "$status"
+# Each is one process on one core, so two run side by side: what trains and predicts, and all else. What the second one
+# printed comes after the first.
+running=(tests/core/inference tests/core/training tests/core/worker)
+beside() {
+    local status=0
+    in_qgis /usr/bin/python3 -m pytest tests/plugin tests/ui > build/test/plugin.log 2>&1 || status=$?
+    echo "$status" > build/test/plugin.status
+    status=0
+    .venv/bin/python -m pytest tests/core "${running[@]/#/--ignore=}" > build/test/engine.log 2>&1 || status=$?
+    echo "$status" > build/test/engine.status
+}
+beside &
+second=$!
+part runs .venv/bin/python -m pytest "${running[@]}" tests/faults tests/test_*.py
+wait "$second"
+for name in engine plugin; do
+    printf '\n== %s\n' "$name"
+    cat "build/test/$name.log"
+    remember "$name" "$(cat "build/test/$name.status")"
+done
 if [ -e tests/gui/run.sh ]; then
     part gui timeout --kill-after=10 900 bash tests/gui/run.sh
 fi
@@ -50,7 +63,7 @@ for entry in "${parts[@]}"; do
     printf '%-7s exit status %s   %s\n' "$name" "${entry##*:}" "$(grep -E '[^[:space:]]' "build/test/$name.log" | tail -n 1)"
 done
 # The closing lines of pytest itself, last.
-for name in engine plugin; do
+for name in runs engine plugin; do
     grep -E '^=+ .* in [0-9.]+s.*=+$' "build/test/$name.log" | tail -n 1 || true
 done
 exit "$worst"
