@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+from small import setting_up  # noqa: E402
 from toy import write_toy_dataset  # noqa: E402
 
 from freshet.core.contracts import EventKind, RunError, TrainJob  # noqa: E402
 from freshet.core.data.store import Dataset  # noqa: E402
 from freshet.core.training.loop import fit  # noqa: E402
-from freshet.core.training.model_file import build_from_card  # noqa: E402
-from freshet.core.training.setup import build_card, splits_of, training_sets, warm_up_of  # noqa: E402
+from freshet.core.training.setup import warm_up_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -26,24 +26,6 @@ def paths(tmp_path_factory):
         write_toy_dataset(folder / "a.nc", seed=1),
         write_toy_dataset(folder / "b.nc", rows=5, columns=7, seed=2, steps=70),
     ]
-
-
-def setting_up(paths, training, model=None, **changes):
-    values = {
-        "datasets": [str(p) for p in paths], "target": "store", "inputs": ["rain"], "static": ["height"], "window": 10,
-        "warm_up": 0,
-        "model": model or {"options": {"hidden": [6], "kernel": [1]}}, "training": {"threads": 1, **training},
-        "scalers": {"rain": "standard"},
-    }  # fmt: skip
-    job = TrainJob.from_dict({**values, **changes})
-    datasets = [Dataset.open(p) for p in job.datasets]
-    splits = splits_of(datasets, job.split, job.window, job.lead, job.leads)
-    card = build_card(job, datasets, splits)
-    sets = training_sets(datasets, splits, card)
-    for dataset in datasets:
-        dataset.close()
-    torch.manual_seed(job.training.seed)
-    return build_from_card(card), sets, job.training, card
 
 
 def metrics(events):

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+from searches import RATES, job_of, searched, texts, trials  # noqa: E402
 from toy import write_toy_dataset  # noqa: E402
 
-from freshet.core.contracts import ConfigError, EventKind, RunError, RunFolder, RunState, TuneJob  # noqa: E402
+from freshet.core.contracts import ConfigError, RunError, RunFolder, RunState, TuneJob  # noqa: E402
 from freshet.core.worker import search_storage  # noqa: E402
 from freshet.core.worker.main import execute  # noqa: E402
 from freshet.core.worker.search_results import figure_of, options_of  # noqa: E402
@@ -26,36 +27,11 @@ from freshet.core.worker.search_space import Dimension, dimensions, grid_size, o
 from freshet.core.worker.tune import tune  # noqa: E402
 
 LAUNCH = Path(__file__).resolve().parents[3] / "core" / "worker" / "launch.py"
-RATES = {"training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return write_toy_dataset(tmp_path_factory.mktemp("toy") / "toy.nc", steps=60)
-
-
-def job_of(dataset, space, training=None, **changes):
-    train = {
-        "datasets": [str(dataset)], "target": "store", "inputs": ["rain"], "window": 6, "warm_up": 0,
-        "model": {"options": {"hidden": [2], "kernel": [1]}},
-        "training": {"epochs": 1, "batch": 16, "threads": 1, **(training or {})},
-    }  # fmt: skip
-    return TuneJob.from_dict({"train": train, "space": space, **changes})
-
-
-def searched(job, folder, name="run"):
-    run = RunFolder.create_at(folder / name, "tune", job)
-    assert execute(run) == 0, run.error()
-    return run
-
-
-def trials(run):
-    with open(run.results / "trials.csv", encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
-def texts(events):
-    return [event.values["text"] for event in events if event.kind is EventKind.MESSAGE]
 
 
 @pytest.mark.parametrize(

@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+from searches import RATES, job_of, searched, texts, trials  # noqa: E402
 from toy import write_toy_dataset  # noqa: E402
 
-from freshet.core.contracts import EventKind, RunFolder, TuneJob  # noqa: E402
+from freshet.core.contracts import RunFolder  # noqa: E402
 from freshet.core.worker import search_storage  # noqa: E402
 from freshet.core.worker.main import execute  # noqa: E402
 from freshet.core.worker.search_storage import identity  # noqa: E402
 from freshet.core.worker.tune import tune  # noqa: E402
 
-RATES = {"training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
-
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return write_toy_dataset(tmp_path_factory.mktemp("toy") / "toy.nc", steps=60)
-
-
-def job_of(dataset, space, training=None, **changes):
-    train = {
-        "datasets": [str(dataset)], "target": "store", "inputs": ["rain"], "window": 6, "warm_up": 0,
-        "model": {"options": {"hidden": [2], "kernel": [1]}},
-        "training": {"epochs": 1, "batch": 16, "threads": 1, **(training or {})},
-    }  # fmt: skip
-    return TuneJob.from_dict({"train": train, "space": space, **changes})
-
-
-def searched(job, folder, name="run"):
-    run = RunFolder.create_at(folder / name, "tune", job)
-    assert execute(run) == 0, run.error()
-    return run
-
-
-def trials(run):
-    with open(run.results / "trials.csv", encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
-def texts(events):
-    return [event.values["text"] for event in events if event.kind is EventKind.MESSAGE]
 
 
 def test_a_database_that_is_locked_is_waited_for_and_said_so(dataset, tmp_path, monkeypatch):
