@@ -191,8 +191,9 @@ class Competitor:
 
     def seconds(self, verb: str) -> float:
         """Of one ``step`` or ``predict``."""
-        self._process.stdin.write(f"{verb}\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has died; the missing answer says so
+            self._process.stdin.write(f"{verb}\n")
+            self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"a competitor ended without an answer (status {self._process.wait()})")

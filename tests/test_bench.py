@@ -190,6 +190,17 @@ def test_a_step_learns(tiny, name):
     assert program.step() > 0 and program.predict() > 0
 
 
+def test_competitors_answer_from_processes_of_their_own(tiny):
+    from bench_networks import LARGE_PAGES, Competitor, calls_of, environment_of
+
+    names = ["freshet float32", "public float32", "keras float32"]
+    with calls_of(tiny, names, None, "step") as calls:
+        assert list(calls) == names[:2] and all(call() > 0 for call in calls.values())
+    assert environment_of("recompute float32")[LARGE_PAGES] == "1" and LARGE_PAGES not in environment_of(names[1])
+    with Competitor("nobody float32", tiny) as broken, pytest.raises(RuntimeError, match="without an answer"):
+        broken.seconds("dance")
+
+
 HELD = """
 import sys
 sys.path.insert(0, {scripts!r})
