@@ -82,9 +82,10 @@ HOW = """\
 Ratios by the medians of interleaved rounds, in brackets by the least of them; "reached" goes by the medians. All
 competitors have the same threads, the same data and, where they can, the same weights, and a process of their own each;
 of two steps in a row the second one is timed, since the first finds its memory cold. The public PyTorch cell is
-written out plainly from its published design (`scripts/peers/public_cell.py`), Keras runs without XLA, "the ideal convolutions" are the same convolutions of all steps at once, without recurrence, gates and
-optimizer (`scripts/peers/ideal.py`). Memory is the peak of training steps beyond what was resident before. Where no
-figure is asked, none was promised."""
+written out plainly from its published design (`scripts/peers/public_cell.py`), Keras runs without XLA, "the ideal
+convolutions" are the same convolutions of all steps at once, without recurrence, gates and optimizer
+(`scripts/peers/ideal.py`). Memory is the peak of training steps beyond what was resident before. Where no figure is
+asked, none was promised."""
 
 
 def _machines(machines: Mapping[str, Mapping[str, Any]]) -> str:
