@@ -2,7 +2,8 @@
 build/bench/, all figures as JSON there; ``bench_page.py`` takes them into docs/benchmarks.md.
 
 Against the peers, in interleaved rounds: ``equality``, ``models``, ``memory``: see ``bench_models.py``; ``ranks``,
-``whole``, ``cost``, ``tiles``, ``gpu``: see the script of that name; ``loading``, ``data``: see ``bench_data.py``.
+``whole``, ``families``, ``cost``, ``tiles``, ``gpu``: see the script of that name; ``loading``, ``data``: see
+``bench_data.py``.
 ``--quick`` looks at these on smaller sizes in few rounds, within minutes; its figures are a hint.
 
 ``demo``: the time of ``make demo`` once everything is installed. ``steps``: a training step of the thesis's network
@@ -71,6 +72,7 @@ def main(arguments: list[str]) -> int:
 def all_parts(rounds: int) -> dict[str, Callable[[], dict[str, Any]]]:
     """Every part by its name."""
     import bench_cost
+    import bench_families
     import bench_models
     import bench_ranks
     import bench_whole
@@ -79,6 +81,7 @@ def all_parts(rounds: int) -> dict[str, Callable[[], dict[str, Any]]]:
         "equality": bench_models.equality,
         "models": lambda: bench_models.models(rounds),
         "memory": lambda: bench_models.memory(3),
+        "families": lambda: bench_families.families(rounds),
         "ranks": lambda: bench_ranks.ranks(rounds),
         "whole": bench_whole.whole,
         "tiles": lambda: tiles(rounds),

@@ -71,6 +71,8 @@ def section(kept: Mapping[str, Any]) -> str:
         lines += ["### Milliseconds", "", _times(kept["models"]), ""]
     if "memory" in kept:
         lines += [_memory(kept["memory"]), ""]
+    if "families" in kept:
+        lines += ["### Kernels in each family", "", _families(kept["families"]), ""]
     if "whole" in kept:
         lines += ["### The whole training", "", _whole(kept["whole"]), ""]
     if "cost" in kept:
@@ -128,6 +130,19 @@ def _memory(memory: Mapping[str, Any]) -> str:
         "\n".join(lines)
         + f"\n\n{memory['case']}; median of {memory['rounds']} processes each. `recompute`: gates computed anew."
     )
+
+
+def _families(families: Mapping[str, Any]) -> str:
+    """Ratios of each family, a column a precision."""
+    kinds = list(next(iter(families["by family"].values())))
+    words = "speed of a training step beside the same in torch's own functions"
+    lines = [f"{families['case']}: {words}, {families['rounds']} rounds.", ""]
+    lines += [f"| | {' | '.join(kinds)} |", "|---" * (1 + len(kinds)) + "|"]
+    for name, found in families["by family"].items():
+        ratios = [found[kind]["ratio"] for kind in kinds]
+        cells = [f"{one['median']:.2f} ({one['min']:.2f})" for one in ratios]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _whole(whole: Mapping[str, Any]) -> str:
