@@ -32,7 +32,7 @@ from .work import Work, judged_at_once, predict_batch
 
 _SIDE = 64  # cells of the part of a frame by which memory is measured
 _MOST_TIMES, _LONG_SECONDS = 3, 1.5  # batches that are timed, and how long a one is enough
-_SLACK = 1.15  # for what libraries take for themselves, and for memory in pieces
+_SLACK = 1.2  # for what libraries take for themselves, for memory in pieces, and for pages of 2 MB
 _FLOOR = 128 * 2**20  # libraries of the processor keep as much between two batches
 _BEFOREHAND = 2  # batches that are made while one is computed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import conftest
 import torch
 from small import setting_up
+from freshet.core.training.device import keep_memory
 from freshet.core.training.losses import loss_of
 from freshet.core.training.probe import Probe, Way
 
@@ -35,6 +37,7 @@ def held(key):
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
 
+keep_memory()
 model = {"options": {"hidden": [32, 32], "kernel": [3, 3]}}
 module, sets, config, _ = setting_up([sys.argv[3]], {"batch": 4}, model, window=8)
 probe, way = Probe(module, sets, config, "cpu", 0, loss_of(config, sets)), Way(sys.argv[4], sys.argv[5] == "recompute")
@@ -91,7 +94,8 @@ def test_what_a_pass_keeps_for_its_gradient_counts():
 @pytest.mark.parametrize("way", [("float32", "plain"), ("float32", "recompute"), ("bfloat16", "plain")])
 def test_the_foreseen_peak_is_near_what_the_process_takes(wide, way):
     command = [sys.executable, "-c", CHILD, str(HERE.parents[1]), str(HERE), str(wide), *way]
-    done = subprocess.run(command, capture_output=True, text=True)
+    as_the_worker = {**os.environ, "THP_MEM_ALLOC_ENABLE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=as_the_worker)
     assert done.returncode == 0, done.stderr
     foreseen, taken = (int(word) for word in done.stdout.split())
     assert 0.6 * foreseen < taken < 1.05 * foreseen, f"{foreseen / MB:.0f} MB foreseen, {taken / MB:.0f} MB taken"
