@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURE = ROOT / "docs" / "pictures" / "cost.png"
 BEGIN = "<!-- from docs/benchmarks.json by scripts/bench_page.py: begin -->"
 END = "<!-- from docs/benchmarks.json by scripts/bench_page.py: end -->"
-PARTS = ("models", "memory", "equality", "loading", "tiles", "ranks", "whole", "gpu", "cost")
+PARTS = ("models", "memory", "equality", "loading", "tiles", "ranks", "whole", "families", "gpu", "cost")
 TIMES = (
     "training step, thesis model", "training step, 128x128", "prediction, thesis model", "prediction, 128x128",
 )  # fmt: skip
