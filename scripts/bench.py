@@ -30,10 +30,10 @@ from typing import Any
 
 import bench_rows
 
-# Before torch is loaded, and for all competitors: threads that spin while they wait would cost those beside them, and
-# pages of 2 MB are what each training of Freshet has. See core/worker/libraries.py.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+from freshet.core.worker.libraries import tell_libraries
+
+# Before torch is loaded, and for all competitors: threads that spin while they wait would cost those beside them.
+tell_libraries()
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "bench"
 ROUNDS, QUICK_ROUNDS = 7, 3

@@ -35,9 +35,9 @@ from freshet.core.contracts.training_config import TrainingConfig  # noqa: E402
 from freshet.core.models import build_model, engine  # noqa: E402
 from freshet.core.training.device import keep_memory  # noqa: E402
 from freshet.core.training.schedules import make_optimizer  # noqa: E402
+from freshet.core.worker.libraries import LARGE_PAGES  # noqa: E402
 
 OURS = ("freshet", "recompute")
-LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # as core/worker/libraries.py sets it
 _WARM_UP_SIDE = 8  # cells a side of the first, small step of a measurement of memory
 _KINDS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -9,15 +9,15 @@ multiple of that of one pass that carries the states on.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any, Callable
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+from freshet.core.worker.libraries import tell_libraries
+
+tell_libraries()
 
 import torch  # noqa: E402
 from bench_rounds import interleaved, ratio, rounded, summary  # noqa: E402

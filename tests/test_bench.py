@@ -191,7 +191,9 @@ def test_a_step_learns(tiny, name):
 
 
 def test_competitors_answer_from_processes_of_their_own(tiny):
-    from bench_networks import LARGE_PAGES, Competitor, calls_of, environment_of
+    from bench_networks import Competitor, calls_of, environment_of
+
+    from freshet.core.worker.libraries import LARGE_PAGES
 
     names = ["freshet float32", "public float32", "keras float32"]
     with calls_of(tiny, names, None, "step") as calls:

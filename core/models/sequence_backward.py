@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .gate_kernel import BACK, SCALE, differentiate, memory_type, scaled, split
-from .sequence_kernel import Plan, Start, Steps, Weights, part_of, prepare
+from .sequence_kernel import Pair, Plan, Start, Steps, Weights, part_of, prepare
 from .side_by_side import side_by_side
 
 _BACKWARD = torch.ops.aten.convolution_backward
@@ -112,7 +112,7 @@ class Backward:
         self._weight_h = None if needed.x else self._weights.h
         self._waiting: list[tuple[int, Tensor]] = []
         self._room: Optional[Tensor] = None
-        self._pair: Optional[Tensor] = None
+        self._pair = Pair(x) if self._steps is None else self._steps.pair
 
     def run(
         self, outputs: Optional[Tensor], grad_h: Optional[Tensor], grad_c: Optional[Tensor], grad_x: Optional[Tensor]
@@ -221,12 +221,7 @@ class Backward:
         """What the convolution of a step read."""
         if h is None:
             return self._x[step]
-        known = None if self._steps is None else self._steps.last_read(step)
-        if known is not None:
-            return known
-        if self._pair is None and self._plan.group == 1:
-            self._pair = self._x.new_empty((*h.shape[:3], self._x.shape[-1] + h.shape[-1]))
-        return torch.cat((self._x[step], h), dim=-1, out=self._pair)
+        return self._pair.of(step, h) if self._plan.group == 1 else torch.cat((self._x[step], h), dim=-1)
 
     def _transposed(self, slopes: Tensor, like: Tensor, weight: Tensor) -> Tensor:
         """(B, H, W, 4 m) -> (B, H, W, channels) of what a convolution read, which is of the shape of ``like``."""

@@ -86,6 +86,26 @@ def prepare(
 _Given = TypeVar("_Given", Weights, Start)
 
 
+class Pair:
+    """What the convolution of a step reads: input and state side by side (B, H, W, n + m), in one room for all steps of
+    one pass over ``x`` (T, B, H, W, n).
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        self._x = x
+        self._room: Optional[Tensor] = None
+        self._step = -1
+
+    def of(self, step: int, h: Tensor) -> Tensor:
+        """That of a step with the state ``h`` before it; it stands until another step is asked for."""
+        if self._room is None:
+            self._room = h.new_empty((*h.shape[:3], self._x.shape[-1] + h.shape[-1]))
+        if self._step != step:
+            torch.cat((self._x[step], h), dim=-1, out=self._room)
+            self._step = step
+        return self._room
+
+
 class Steps:
     """The gates of a layer before activation, step by step.
 
@@ -94,8 +114,7 @@ class Steps:
 
     def __init__(self, plan: Plan, weights: Weights, x: Tensor) -> None:
         self._plan, self._weights, self._x = plan, weights, x
-        self._pair: Optional[Tensor] = None
-        self._pair_of = -1
+        self.pair = Pair(x)
         self._weight_h = weights.h if plan.hoist else None
         self._hoisted: Optional[tuple[Tensor, ...]] = None
         if plan.hoist:
@@ -110,18 +129,8 @@ class Steps:
         elif h is None:
             gates = self._convolve(self._x[step], self._weights.x, True)
         else:
-            gates = self._convolve(self._side_by_side(step, h), self._weights.both, True)
+            gates = self._convolve(self.pair.of(step, h), self._weights.both, True)
         return gates if self._weights.base is None else gates.add_(self._weights.base)
-
-    def last_read(self, step: int) -> Optional[Tensor]:
-        """Input and state of ``step`` side by side (B, H, W, n + m), if its gates were the last that were computed."""
-        return self._pair if self._pair_of == step else None
-
-    def _side_by_side(self, step: int, h: Tensor) -> Tensor:
-        if self._pair is None:
-            self._pair = h.new_empty((*h.shape[:3], self._x.shape[-1] + h.shape[-1]))
-        self._pair_of = step
-        return torch.cat((self._x[step], h), dim=-1, out=self._pair)
 
     def _convolve(self, maps: Tensor, weight: Tensor, with_bias: bool) -> Tensor:
         bias = self._weights.bias if with_bias else None

@@ -32,7 +32,9 @@ from .work import Work, judged_at_once, predict_batch
 
 _SIDE = 64  # cells of the part of a frame by which memory is measured
 _MOST_TIMES, _LONG_SECONDS = 3, 1.5  # batches that are timed, and how long a one is enough
-_SLACK = 1.2  # for what libraries take for themselves, for memory in pieces, and for pages of 2 MB
+# For what libraries take for themselves and for memory in pieces. Maps of 16 bits are many blocks of some MB, of which
+# each begins a page of 2 MB of its own: up to 1.34 times what torch counts was measured, in 32 bits up to 1.1.
+_SLACK, _SLACK_HALF = 1.2, 1.4
 _FLOOR = 128 * 2**20  # libraries of the processor keep as much between two batches
 _BEFOREHAND = 2  # batches that are made while one is computed
 
@@ -55,7 +57,7 @@ class Way:
 class Need:
     """Bytes that a training takes beyond what it has already: ``kept`` all the time, and for a piece of n windows of a
     frame of N cells a polynomial of n N, or n times one of N (``by_window``); ``judged`` the same without gradients.
-    ``fed``: of the batches that are made beforehand, a window and cell.
+    ``fed``: of the batches that are made beforehand, a window and cell. ``slack``: times as much is foreseen.
     """
 
     kept: float
@@ -63,13 +65,14 @@ class Need:
     judged: tuple[float, ...]
     fed: float = 0.0
     by_window: bool = False
+    slack: float = _SLACK
 
     def of(self, windows: int, cells: int, recompute: bool = False) -> int:
         """At the most at once, with some slack."""
         learned = self._at(self.learned, windows, cells)
         judged = self._at(self.judged, judged_at_once(windows, recompute), cells)
         fed = _BEFOREHAND * self.fed * windows * cells
-        return int(_SLACK * (self.kept + fed + max(learned, judged)) + _FLOOR)
+        return int(self.slack * (self.kept + fed + max(learned, judged)) + _FLOOR)
 
     def _at(self, terms: tuple[float, ...], windows: int, cells: int) -> float:
         if self.by_window:
@@ -171,7 +174,8 @@ class Probe:
         amounts = [float(windows * r * c) for windows, r, c in sizes]
         found = [self._peaks(way, *size) for size in sizes]
         learned, judged = (_line(amounts, [pair[place] for pair in found]) for place in (0, 1))
-        return Need(self._kept(), learned, judged, self.item.data.bytes_per_window / self.cells, by_window)
+        slack = _SLACK if way.precision in ("float32", "tf32") else _SLACK_HALF
+        return Need(self._kept(), learned, judged, self.item.data.bytes_per_window / self.cells, by_window, slack)
 
     def seconds(self, way: Way, windows: int, crop: int = 0) -> tuple[float, float]:
         """Of a piece of so many windows, and the loss of the first one; long pieces are timed once."""

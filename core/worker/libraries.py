@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
+LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 _SETTINGS = {
     # Idle OpenMP threads that spin make a busy two-core machine many times slower.
     "OMP_WAIT_POLICY": "PASSIVE",
     # torch asks Linux for pages of 2 MB: new ones are given a tenth to a sixth of a training step faster on maps of
     # 128 x 128, and less of the memory is lost in holes.
-    "THP_MEM_ALLOC_ENABLE": "1",
+    LARGE_PAGES: "1",
 }
 
 

@@ -87,7 +87,6 @@ def test_two_processes_give_what_one_gives(dataset, tmp_path, training):
 
 MEASURING = """
 import sys
-import threading
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
@@ -213,7 +212,7 @@ def test_the_shared_normalisation_takes_the_batch_of_all_and_leaves_out_what_cou
 
 def as_processes(monkeypatch, norms, parts):
     """Gradients for x and weight of threads that stand for processes; the last one's answers are not in the loss."""
-    meeting, sent = threading.Barrier(len(parts)), [None] * len(parts)
+    meeting, sent = threading.Barrier(len(parts), timeout=60), [None] * len(parts)
 
     def all_reduce(values, group=None):
         sent[int(threading.current_thread().name)] = values

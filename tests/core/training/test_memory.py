@@ -21,6 +21,7 @@ from freshet.core.training.fitting import fit_module  # noqa: E402
 from freshet.core.training.losses import loss_of  # noqa: E402
 from freshet.core.training.memory import out_of_memory, peak_of  # noqa: E402
 from freshet.core.training.probe import Probe, Way  # noqa: E402
+from freshet.core.worker.libraries import LARGE_PAGES  # noqa: E402
 
 MB = 10**6
 CHILD = """
@@ -94,7 +95,7 @@ def test_what_a_pass_keeps_for_its_gradient_counts():
 @pytest.mark.parametrize("way", [("float32", "plain"), ("float32", "recompute"), ("bfloat16", "plain")])
 def test_the_foreseen_peak_is_near_what_the_process_takes(wide, way):
     command = [sys.executable, "-c", CHILD, str(HERE.parents[1]), str(HERE), str(wide), *way]
-    as_the_worker = {**os.environ, "THP_MEM_ALLOC_ENABLE": "1"}
+    as_the_worker = {**os.environ, LARGE_PAGES: "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=as_the_worker)
     assert done.returncode == 0, done.stderr
     foreseen, taken = (int(word) for word in done.stdout.split())
