@@ -123,4 +123,7 @@ def _turns(folder: Path) -> Iterator[int]:
 
 
 if __name__ == "__main__":
+    from freshet.core.worker.beside import leave
+
     train(Path(sys.argv[1]))
+    leave(0)

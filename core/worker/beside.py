@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 from ..contracts.errors import ConfigError, FreshetError, RunError
 from ..contracts.run_folder import RunFolder
@@ -77,6 +77,20 @@ def told_of_the_end() -> Iterator[None]:
     finally:
         if signal.getsignal(signal.SIGTERM) is end:
             signal.signal(signal.SIGTERM, before)
+
+
+def leave(status: int) -> NoReturn:
+    """End this process with ``status``; what it wrote has to be closed by now.
+
+    One of several skips the end of the interpreter: threads of ``torch.distributed`` may still hold tensors then, and
+    abort the process that lets them go too late (pytorch issue 190489). ``torchrun`` would end all the others for it,
+    of which the first may be judging the model still.
+    """
+    if is_shared():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _wait_for_job(run: RunFolder) -> None:

@@ -21,7 +21,7 @@ from ..contracts.jobs import JOBS, job_from_dict
 from ..contracts.models import FAMILIES
 from ..contracts.run_folder import RunFolder
 from ..contracts.uses import USE_NAMES, USES, find_use
-from .beside import is_shared, number_of_process
+from .beside import is_shared, leave, number_of_process
 from .libraries import tell_libraries
 from .main import EXIT_BAD_INPUT, EXIT_DONE, execute
 
@@ -31,10 +31,13 @@ def main(arguments: Optional[list[str]] = None) -> int:
     tell_libraries()
     options = _parser().parse_args(arguments)
     try:
-        return options.action(options)
+        status = options.action(options)
     except FreshetError as error:
         sys.stderr.write(f"freshet: {error}\n")
-        return EXIT_BAD_INPUT
+        status = EXIT_BAD_INPUT
+    if is_shared():
+        leave(status)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -33,6 +33,7 @@ from freshet.core.worker.libraries import tell_libraries  # noqa: E402
 tell_libraries()
 
 if __name__ == "__main__":
+    from freshet.core.worker.beside import leave
     from freshet.core.worker.main import main
 
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -93,6 +93,7 @@ import conftest
 from freshet.core.contracts import RunFolder
 from freshet.core.training import choosing, probe
 from freshet.core.training.distributed import process_number
+from freshet.core.worker.beside import leave
 from freshet.core.worker.main import execute
 
 choosing._WORTH = 0.0
@@ -101,7 +102,7 @@ def seconds(self, way, windows, crop=0):
     return (0.3 if process_number() == 0 and way.precision == "bfloat16" else 0.1), 1.0
 
 probe.Probe.seconds = seconds
-sys.exit(execute(RunFolder(sys.argv[2])))
+leave(execute(RunFolder(sys.argv[2])))
 """
 
 
@@ -144,6 +145,28 @@ def build_from_card_of(run, dataset):
 
     with opened(run.job()) as ready:
         return build_from_card(ready.card)
+
+
+LEAVING = """
+import atexit, sys
+sys.path.insert(0, sys.argv[1])
+import conftest
+from freshet.core.worker.beside import leave
+atexit.register(print, "the interpreter ended")
+print("written")
+leave(3)
+"""
+
+
+def test_one_of_several_skips_the_end_of_the_interpreter(tmp_path):
+    script = tmp_path / "leaving.py"
+    script.write_text(LEAVING)
+    for shared, words in (({}, "written the interpreter ended"), ({"TORCHELASTIC_RUN_ID": "x"}, "written")):
+        found = subprocess.run(
+            [sys.executable, str(script), str(ROOT / "tests")], capture_output=True, text=True,
+            env={**os.environ, "WORLD_SIZE": "2", **shared},
+        )  # fmt: skip
+        assert found.returncode == 3 and found.stdout.split() == words.split(), found.stderr
 
 
 def test_other_verbs_are_refused_under_torchrun(tmp_path, monkeypatch):
