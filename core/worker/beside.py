@@ -59,13 +59,17 @@ def compute_along(run: RunFolder, run_job: Callable[[str, Any], Iterator[Any]]) 
 
 @contextlib.contextmanager
 def told_of_the_end() -> Iterator[None]:
-    """Inside, what ends this process from outside, as torchrun does when another one has died, is a sentence."""
+    """Inside, what ends this process from outside, as torchrun does when another one has died, is a sentence.
+
+    Where the inside fails, nothing ends the process until :func:`heard_to_the_end` is left: what is told of the fault
+    has to be written first, and torchrun's end may come while it is.
+    """
     if not is_shared():
         yield
         return
 
     def end(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the sentence shall be written
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise RunError(
             "The run was ended from outside, most often since another of its processes has died",
             remedy="Look at what that process said, and start the run again: it goes on where it was kept",
@@ -74,8 +78,20 @@ def told_of_the_end() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except BaseException:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
+    signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def heard_to_the_end() -> Iterator[None]:
+    """Around :func:`told_of_the_end` and what is told of a fault: afterwards the process can be ended as before."""
+    before = signal.getsignal(signal.SIGTERM) if is_shared() else None
+    try:
+        yield
     finally:
-        if signal.getsignal(signal.SIGTERM) is end:
+        if before is not None:
             signal.signal(signal.SIGTERM, before)
 
 

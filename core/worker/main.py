@@ -16,7 +16,7 @@ from ..contracts.config import Config
 from ..contracts.errors import Cancelled, ConfigError, FreshetError, RunError
 from ..contracts.events import FINAL_EVENTS, Event, EventKind
 from ..contracts.run_folder import HEARTBEAT_SECONDS, RunFolder, RunState
-from .beside import check_verb, compute_along, number_of_process, told_of_the_end
+from .beside import check_verb, compute_along, heard_to_the_end, number_of_process, told_of_the_end
 
 if TYPE_CHECKING:
     from ..explain.session import Session
@@ -66,7 +66,7 @@ def execute(
         return EXIT_BAD_INPUT
     if session is None:
         lower_priority(_LOW_PRIORITY)
-    with heartbeat(run), _guarded_output(run) as log:
+    with heartbeat(run), heard_to_the_end(), _guarded_output(run) as log:
         try:
             with told_of_the_end():
                 for event in _events_of(run, session):

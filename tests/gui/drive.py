@@ -36,7 +36,7 @@ def whole(hands: Hands) -> Steps:
         steps_data.open_dock, steps_data.add_project_layers, steps_data.new_dataset, steps_data.check_dataset,
         steps_train.refuse_target_as_input, steps_train.train,
         steps_maps.add_maps, steps_maps.check_values, steps_maps.units_behind_numbers, steps_maps.play, steps_maps.plot,
-        steps_why.explain, steps_storm.paint, steps_train.cancel, steps_why.predict,
+        steps_why.explain, steps_why.explain_gauge, steps_storm.paint, steps_train.cancel, steps_why.predict,
         steps_end.clear_project, steps_end.close_qgis,
     )  # fmt: skip
     for part in parts:

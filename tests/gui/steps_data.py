@@ -7,7 +7,7 @@ from typing import Any
 
 import truth
 from hands import LEFT, Hands, Steps, Until
-from qgis.core import QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QDockWidget, QToolBar
 
@@ -19,7 +19,9 @@ ROLES = {
     "precipitation": "input",
     "pet": "input",
     "elevation": "static",
+    "gauge_discharge": "target",
 }
+CRS = "EPSG:3035"
 
 
 class Story:
@@ -102,15 +104,17 @@ def new_dataset(story: Story) -> Steps:
     yield from _add_layers(story, dialog)
     yield from hands.settle()
     # In place of the file dialogs of the system, which no click of ours reaches.
-    dialog.table.add_paths([story.file("precipitation"), story.file("pet.nc"), story.file("elevation.tif")])
-    yield Until(lambda: not dialog.table.busy and len(dialog.table.entries) == 5, "five sources", 60)
+    files = ("precipitation", "pet.nc", "elevation.tif", "gauge_discharge.csv")
+    dialog.table.add_paths([story.file(name) for name in files])
+    yield Until(lambda: not dialog.table.busy and len(dialog.table.entries) == len(ROLES), "all sources", 60)
     yield from hands.settle()
-    names = {dialog.table.name(i): i for i in range(5)}
+    names = {dialog.table.name(i): i for i in range(len(ROLES))}
     hands.check(set(names) == set(ROLES), f"variables {sorted(names)}")
     for name, role in ROLES.items():
         combo = dialog.table.cellWidget(names[name], 0)
         dialog.table.scrollTo(dialog.table.model().index(names[name], 0))
         yield from hands.choose(combo, role)
+    yield from _place_gauges(story, dialog, names["gauge_discharge"])
     units = {name: dialog.table.unit(row) for name, row in names.items()}
     hands.check(units["precipitation"] in ("mm/d", "mm d-1"), f"unit of precipitation: {units}")
     yield from hands.type("freshetNewStart", FIRST)
@@ -143,6 +147,23 @@ def _add_layers(story: Story, dialog: Any) -> Steps:
     yield Until(lambda: len(dialog.table.entries) == 2, "two layers in the table", 30)
 
 
+def _place_gauges(story: Story, dialog: Any, row: int) -> Steps:
+    """The table of places beside that of the discharge is found, but names no CRS: the dialog says so and takes one."""
+    hands = story.hands
+    words = "have no coordinate reference system"
+    hands.check(words in dialog.mend.text(), f"the dialog says: {dialog.mend.text()}")
+    place = dialog.table.visualRect(dialog.table.model().index(row, 3)).center()
+    QTest.mouseClick(dialog.table.viewport(), LEFT, pos=place)
+    bar = hands.find("freshetNewTabs").tabBar()
+    QTest.mouseClick(bar, LEFT, pos=bar.tabRect(1).center())
+    yield Until(dialog.details.isVisible, "the details of the discharge", 10)
+    dialog.details.crs.setCrs(QgsCoordinateReferenceSystem(CRS))  # in place of the dialog of QGIS behind its button
+    yield Until(lambda: not dialog.table.busy and words not in dialog.mend.text(), "the places of the gauges", 30)
+    hands.shot("02_gauges")
+    QTest.mouseClick(bar, LEFT, pos=bar.tabRect(0).center())
+    yield from hands.settle()
+
+
 def check_dataset(story: Story) -> Steps:
     """Every variable on three dates, all cells, against GDAL reads of its source; then the page's words."""
     hands = story.hands
@@ -169,7 +190,8 @@ def check_dataset(story: Story) -> Steps:
         hands.check(value <= 1e-3 if name == "elevation" else value <= 1e-5, f"{name} differs by {value}")
     page = story.dock.pages["data"]
     facts = page._facts.text()
-    hands.check("390 maps" in facts and "20 x 24 cells" in facts and "EPSG:3035" in facts, f"the page says: {facts}")
+    hands.check("390 maps" in facts and "20 x 24 cells" in facts and CRS in facts, f"the page says: {facts}")
+    hands.check("4 gauges" in facts, f"the page says: {facts}")
     yield from hands.tab("Data")
     yield from hands.choose(hands.find("freshetDataVariable"), "precipitation")
     yield from hands.click("freshetDataShow")

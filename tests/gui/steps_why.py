@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import time
@@ -39,6 +40,41 @@ def explain(story: Story) -> Steps:
     yield from hands.click("freshetWhyPick")
     hands.check(hands.canvas.mapTool() not in panel.place._tools.values(), "the map was not given back")
     yield from _ask_basin(story, panel, date)
+
+
+def explain_gauge(story: Story) -> Steps:
+    """A gauge by a click near it: all lie on the map with their names; the answer is that of the cell below it."""
+    hands, page = story.hands, story.dock.pages["why"]
+    panel, place = page.panel, page.panel.place
+    page.verticalScrollBar().setValue(0)
+    yield from hands.click("freshetWhyGauge")
+    names = [place.gauge.itemText(i) for i in range(place.gauge.count())]
+    hands.check(len(names) == 4 and place.marks.names == tuple(names), f"{names} offered, {place.marks.names} shown")
+    with open(story.file("gauges.csv"), encoding="utf-8") as stream:
+        rows = {line["name"]: line for line in csv.DictReader(stream)}
+    wanted = names[1]
+    x, y = float(rows[wanted]["x"]), float(rows[wanted]["y"])
+    yield from hands.click("freshetWhyPick")
+    before, pixel = story.runs(), hands.canvas.mapUnitsPerPixel()
+    yield from hands.click_map(QgsPointXY(x + 8 * pixel, y - 8 * pixel))
+    hands.check(place.gauge.currentData() == wanted == place.marks.chosen, f"{place.gauge.currentData()} was taken")
+    yield Until(lambda: story.runs() - before, "the run of the gauge", 20)
+    run = (story.runs() - before).pop()
+    yield from story.wait_end(run, "done")
+    yield Until(lambda: wanted in panel.answer().words.text(), "the answer of the gauge", 20)
+    with open(os.path.join(run, "results", "attribution.json"), encoding="utf-8") as stream:
+        found = json.load(stream)
+    row, column = story.maps["predicted"].index(x, y)
+    on_the_map = story.maps["predicted"].at(panel.date.iso())[row, column]
+    off = abs(found["prediction"] - on_the_map)
+    hands.check(off <= 1e-3, f"explained {found['prediction']} at the gauge, the map says {on_the_map}")
+    hands.say(f"gauge {wanted}: {panel.answer().words.text()}")
+    page.verticalScrollBar().setValue(0)
+    yield from hands.rendered()
+    hands.shot("11_why_gauge")
+    yield from hands.click("freshetWhyPick")
+    yield from hands.click("freshetWhyCell")
+    hands.check(not place.marks.names, "the gauges are still on the map")
 
 
 def _click_and_see(story: Story, panel: Any, row: int, column: int) -> Steps:

@@ -36,6 +36,11 @@ class Raster:
         west, width, _, north, _, height = self.transform
         return west + (column + 0.5) * width, north + (row + 0.5) * height
 
+    def index(self, x: float, y: float) -> tuple[int, int]:
+        """Row and column of the cell at a point."""
+        west, width, _, north, _, height = self.transform
+        return int((y - north) // height), int((x - west) // width)
+
 
 def _dates(source: Any) -> list[str]:
     names = [source.GetRasterBand(i + 1).GetDescription()[:10] for i in range(source.RasterCount)]

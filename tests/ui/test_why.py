@@ -227,11 +227,38 @@ def test_a_click_near_a_gauge_takes_it(page, panel, datasets, make_summary, monk
     monkeypatch.setattr(gauges, "gauge_places", lambda path, sequence: places)
     datasets.items = [dataclasses.replace(make_summary(), gauges=3)]
     datasets.changed.emit()
+    assert panel.place.marks.names == (), "no gauge is asked about"
     panel.place.set_kind("gauge")
+    assert panel.place.marks.names == ("a", "b"), "they are shown on the map, but for one without a place"
     panel.place.take_point(QgsPointXY(4.061e6, 2.951e6))
-    assert panel.place.values()["gauge"] == "b"
+    assert panel.place.values()["gauge"] == panel.place.marks.chosen == "b"
     panel.place.take_point(QgsPointXY(4.12e6, 2.85e6))
     assert "No gauge lies near" in panel.place.notice.text() and panel.place.values()["gauge"] == "b"
+
+
+def test_gauges_lie_on_the_map_while_one_is_asked_about(page, panel, canvas, datasets, make_summary, monkeypatch):
+    monkeypatch.setattr(gauges, "gauge_ids", lambda path, sequence: ("upper", "outlet"))
+    monkeypatch.setattr(gauges, "gauge_places", lambda path, sequence: ((4.02e6, 2.9e6), (4.06e6, 2.95e6)))
+    datasets.items = [dataclasses.replace(make_summary(), gauges=2)]
+    datasets.changed.emit()
+    before = canvas.grab().toImage()
+    panel.place.set_kind("gauge")
+    marks = panel.place.marks
+    assert marks.names == ("upper", "outlet") and marks.chosen == "upper"
+    red = [canvas.grab().toImage().pixelColor(marks.toCanvasCoordinates(place).toPoint()).red() for place in (
+        QgsPointXY(4.02e6, 2.9e6), QgsPointXY(4.06e6, 2.95e6))]  # fmt: skip
+    assert red[0] > 180 > 60 > red[1], "the chosen one is red, the other dark"
+    panel.place.gauge.setCurrentIndex(1)
+    assert marks.chosen == "outlet"
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
+    assert marks._places["outlet"].x() < 180.0, "they follow the CRS of the map"
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3035"))
+    page.choose("Drivers")
+    assert marks.names == (), "another question"
+    page.choose("Attribution")
+    assert marks.names == ("upper", "outlet")
+    panel.place.set_kind("cell")
+    assert marks.names == () and canvas.grab().toImage() == before
 
 
 def test_a_cell_outside_the_basin_is_told_at_the_click(page, panel, datasets, make_summary, runs, write_dataset):

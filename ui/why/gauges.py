@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-from qgis.core import QgsPointXY
+from qgis.core import QgsPointXY, QgsProject
 
 from ...core.contracts import DataError
 from ...plugin.dataset_values import gauge_ids, gauge_places
-from .context import Asked
+from ..series import point_in
+from .context import Asked, WhyContext
 
 
 def gauge_names(asked: Asked) -> list[str]:
@@ -37,3 +38,10 @@ def places_of(asked: Asked) -> dict[str, QgsPointXY]:
         ids = tuple(names)  # the engine takes them in their order, too
     known = {name: QgsPointXY(*place) for name, place in zip(ids, places) if math.isfinite(sum(place))}
     return {name: known[name] for name in names if name in known}
+
+
+def places_on_map(context: WhyContext) -> dict[str, QgsPointXY]:
+    """Name and place, in the CRS of the map; those that cannot be brought there are left out."""
+    ways = (context.dataset_crs(), context.map_crs(), QgsProject.instance())
+    moved = {name: point_in(place, *ways) for name, place in places_of(context.asked()).items()}
+    return {name: place for name, place in moved.items() if place is not None}

@@ -10,19 +10,20 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY, Qgs
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QRadioButton, QVBoxLayout, QWidget
 
-from ...core.contracts import ConfigError, DataError, FreshetError
+from ...core.contracts import ConfigError, FreshetError
 from ...core.contracts.config import Rule
-from ...plugin.dataset_values import inside_basin
 from ..maptools import PointTool, PolygonTool, ToolSwitch
 from ..numbers import NumberEdit
 from ..polygons import polygon_in, selected_layer, selected_polygon
 from ..text import tr
 from ..widgets import Notice, button, narrow, refill, row
 from .context import WhyContext
-from .gauges import gauge_names, places_of
+from .gauge_marks import GaugeMarks
+from .gauges import gauge_names, places_on_map
+from .place_checks import check_cell, checked_polygon
 
 KINDS = ("cell", "polygon", "gauge", "basin")
-_NEAR_PX = 15.0
+_NEAR_PX = 24.0
 
 
 class PlaceChoice(QWidget):
@@ -48,6 +49,7 @@ class PlaceChoice(QWidget):
         self._kinds = tuple(kinds)
         self._polygon = ""
         self._tools: dict[str, Any] = {}
+        self.marks: Optional[GaugeMarks] = None
         self._build()
         self._connect()
         self.follow()
@@ -71,9 +73,9 @@ class PlaceChoice(QWidget):
                     tr("No cell is chosen"), remedy=tr("Pick one on the map, or type its x and y in the dataset's CRS")
                 )
             found.update(x=self.x.value(), y=self.y.value())
-            self._check_cell(found["x"], found["y"])
+            check_cell(self.context, found["x"], found["y"])
         elif kind == "polygon":
-            found["polygon"] = self._checked_polygon()
+            found["polygon"] = checked_polygon(self.context, self._polygon)
         elif kind == "gauge":
             found["gauge"] = self.gauge.currentData() or ""
             if not found["gauge"]:
@@ -119,22 +121,35 @@ class PlaceChoice(QWidget):
             tool.clear()
             tool.deleteLater()
         self._tools = {}
+        if self.marks is not None:
+            self.marks.remove()
+            self.marks = None
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
+        """The gauges come onto the map with the place."""
+        super().showEvent(event)
+        self._mark_gauges()
+
+    def hideEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
+        """They go with it."""
+        super().hideEvent(event)
+        self._mark_gauges(False)
 
     # -- what the map gives
 
     def take_point(self, point: QgsPointXY) -> None:
         """Take a point of the map (in its CRS): the cell there, or the nearest gauge."""
+        if self.kind() == "gauge":
+            self._take_gauge(point)
+            return
         inside = self.context.to_dataset(point)
         if inside is None:
             self._no_crs(tr("The point"))
             return
-        if self.kind() == "gauge":
-            self._take_gauge(inside)
-            return
         self.set_point(inside.x(), inside.y())
         self.notice.clear_text()
         try:
-            self._check_cell(inside.x(), inside.y())
+            check_cell(self.context, inside.x(), inside.y())
         except FreshetError as error:
             self.notice.fail(error)
             self._after_pick(False)
@@ -240,7 +255,8 @@ class PlaceChoice(QWidget):
         self.pick_button.toggled.connect(self._toggle_pick)
         if self.context.iface is not None:
             canvas = self.context.iface.mapCanvas()
-            self._switch = ToolSwitch(canvas)
+            self._switch, self.marks = ToolSwitch(canvas), GaugeMarks(canvas)
+            canvas.destinationCrsChanged.connect(self._mark_gauges)
             self._tools = {"point": PointTool(canvas), "polygon": PolygonTool(canvas)}
             self._tools["point"].picked.connect(self.take_point)
             self._tools["polygon"].drawn.connect(self.take_polygon)
@@ -281,8 +297,9 @@ class PlaceChoice(QWidget):
         self._gauge_row.setVisible(kind == "gauge")
         self._picks.setVisible(kind in ("cell", "polygon", "gauge"))
         self.pick_button.setEnabled(
-            self.context.iface is not None and (kind != "gauge" or bool(places_of(self.context.asked())))
+            self.context.iface is not None and (kind != "gauge" or bool(places_on_map(self.context)))
         )
+        self._mark_gauges()
         self.selection_button.setVisible(kind == "polygon")
         corners = self._polygon.count(",")
         drawn = (
@@ -307,6 +324,7 @@ class PlaceChoice(QWidget):
 
     def _on_typed(self, *_: Any) -> None:
         self.notice.clear_text()
+        self._mark_gauges()
         self.changed.emit()
 
     def _toggle_pick(self, on: bool) -> None:
@@ -328,56 +346,24 @@ class PlaceChoice(QWidget):
         if good:
             self.picked.emit()
 
-    # -- checks
-
-    def _check_cell(self, x: float, y: float) -> None:
-        summary, grid = self.context.asked().summary, self.context.grid()
-        if grid is None:
-            return
-        grid.cell_at(x, y)
-        if inside_basin(summary.path, x, y, summary.sequence) is False:
-            raise DataError(
-                tr("The point lies outside the basin"),
-                expected=tr("a cell inside the basin mask of the dataset"),
-                got=f"x {x:.10g}, y {y:.10g}",
-                remedy=tr("Pick a cell that has a prediction"),
-            )
-
-    def _checked_polygon(self) -> str:
-        if not self._polygon:
-            raise ConfigError(
-                tr("No polygon is chosen"), remedy=tr("Draw one on the map, or take the selection of a polygon layer")
-            )
-        grid = self.context.grid()
-        if grid is not None:
-            west, south, east, north = grid.extent
-            box = QgsGeometry.fromWkt(self._polygon).boundingBox()
-            if box.xMaximum() < west or box.xMinimum() > east or box.yMaximum() < south or box.yMinimum() > north:
-                raise DataError(
-                    tr("The polygon lies outside the dataset, so it holds no cell"),
-                    expected=f"x {west:.10g} .. {east:.10g}, y {south:.10g} .. {north:.10g}",
-                    remedy=tr("Draw it inside the maps of the dataset"),
-                )
-        return self._polygon
-
     def _take_gauge(self, point: QgsPointXY) -> None:
-        away = [(point.distance(place), name) for name, place in places_of(self.context.asked()).items()]
-        distance, name = min(away, default=(math.inf, ""))
-        if distance > self._tolerance():
+        name, pixels = self.marks.nearest(point) if self.marks is not None else ("", math.inf)
+        if pixels > _NEAR_PX:
             self.notice.say(
                 tr("No gauge lies near this point: click closer to one, or choose it in the list."), "error"
             )
             return
         self.notice.clear_text()
         self.gauge.setCurrentIndex(self.gauge.findData(name))
+        for tool in self._tools.values():
+            tool.clear()  # the gauge itself is marked
         self._after_pick()
 
-    def _tolerance(self) -> float:
-        """A few pixels of the map, and half a cell at least, in units of the dataset's CRS."""
-        grid, iface = self.context.grid(), self.context.iface
-        least = max(grid.cell_x, grid.cell_y) if grid is not None else 0.0
-        same = iface is not None and self.context.map_crs() == self.context.dataset_crs()
-        return max(least, _NEAR_PX * iface.mapCanvas().mapUnitsPerPixel()) if same else 2.0 * least
+    def _mark_gauges(self, shown: bool = True) -> None:
+        """Draw the gauges on the map while they are asked about here, or take them off."""
+        if self.marks is not None:
+            wanted = shown and self.isVisible() and self.kind() == "gauge"
+            self.marks.show_places(places_on_map(self.context) if wanted else {}, self.gauge.currentData() or "")
 
     def _decimals(self) -> int:
         """Decimals that tell a hundredth of a cell apart; more would only be hard to read."""

@@ -24,6 +24,7 @@ from freshet.core.training.checkpoint import load_checkpoint  # noqa: E402
 from freshet.core.training.distributed import Ranks, told_in_words  # noqa: E402
 from freshet.core.training.model_file import build_from_card, load_model  # noqa: E402
 from freshet.core.training.shared_norm import SharedBatchNorm  # noqa: E402
+from freshet.core.worker.beside import heard_to_the_end, told_of_the_end  # noqa: E402
 from freshet.core.worker.main import execute  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -138,6 +139,30 @@ def test_a_process_that_dies_ends_the_run_with_a_sentence(dataset, tmp_path):
     module = build_from_card_of(run, dataset)
     state = load_checkpoint(run.checkpoints / "last.safetensors", module)
     assert state["epoch"] >= 1
+
+
+def test_the_end_from_outside_waits_until_a_fault_is_told(monkeypatch):
+    """torchrun ends the others once one has died, which these may have noticed by themselves a moment before."""
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    ended = []
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+    try:
+        with heard_to_the_end():
+            with pytest.raises(RunError, match="lost"), told_of_the_end():
+                raise RunError("a process was lost")
+            signal.raise_signal(signal.SIGTERM)  # while the fault is being written
+            assert not ended
+        signal.raise_signal(signal.SIGTERM)
+        assert ended, "afterwards the process can be ended as before"
+        with heard_to_the_end(), pytest.raises(RunError, match="from outside"), told_of_the_end():
+            signal.raise_signal(signal.SIGTERM)
+        with heard_to_the_end(), told_of_the_end():
+            pass
+        signal.raise_signal(signal.SIGTERM)
+        assert len(ended) == 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def build_from_card_of(run, dataset):

@@ -1,0 +1,90 @@
+"""Gauges over the map while a question asks about one of them: where they lie, their names, the one a click means."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Optional
+
+from qgis.core import QgsPointXY
+from qgis.gui import QgsMapCanvas, QgsMapCanvasItem
+from qgis.PyQt.QtCore import QPointF, QRectF
+from qgis.PyQt.QtGui import QColor, QPainter, QPainterPath, QPen
+from qgis.PyQt.QtWidgets import QWidget
+
+_RED, _WHITE, _INK = QColor("#c0392b"), QColor("#ffffff"), QColor("#222222")
+_RADIUS_PX, _CHOSEN_PX = 4.5, 6.5
+_HALO_PX = 3.0
+
+
+class GaugeMarks(QgsMapCanvasItem):
+    """A dot and the name at each gauge; the chosen one is red and larger. Places are points of the map's CRS."""
+
+    def __init__(self, canvas: QgsMapCanvas) -> None:
+        super().__init__(canvas)
+        self._canvas = canvas
+        self._places: dict[str, QgsPointXY] = {}
+        self._chosen = ""
+        self.setZValue(70.0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the gauges that are drawn."""
+        return tuple(self._places)
+
+    @property
+    def chosen(self) -> str:
+        """The name of the one that stands out."""
+        return self._chosen
+
+    def show_places(self, places: dict[str, QgsPointXY], chosen: str = "") -> None:
+        """Draw these in place of those before."""
+        self._places, self._chosen = dict(places), chosen
+        self.update()
+
+    def nearest(self, point: QgsPointXY) -> tuple[str, float]:
+        """Name of the gauge nearest to a point of the map, and how many pixels it is away; '' and infinity without."""
+        here = self.toCanvasCoordinates(point)
+        away = [(_length(self.toCanvasCoordinates(place) - here), name) for name, place in self._places.items()]
+        distance, name = min(away, default=(math.inf, ""))
+        return name, distance
+
+    def remove(self) -> None:
+        """Take the marks off the map for good."""
+        if self.scene() is not None:
+            self.scene().removeItem(self)
+
+    def updatePosition(self) -> None:  # noqa: N802 (QGIS's name)
+        """The map moved; the item always covers all of it."""
+        self.prepareGeometryChange()
+        self.update()
+
+    def boundingRect(self) -> QRectF:  # noqa: N802 (Qt's name)
+        """The whole map."""
+        return QRectF(-self.pos().x(), -self.pos().y(), self._canvas.width(), self._canvas.height())
+
+    def paint(self, painter: QPainter, _option: Any = None, _widget: Optional[QWidget] = None) -> None:
+        """Draw dots and names, the chosen one last so that nothing covers it."""
+        painter.translate(-self.pos())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        for name in sorted(self._places, key=lambda name: name == self._chosen):
+            self._paint_gauge(painter, name, self.toCanvasCoordinates(self._places[name]))
+
+    def _paint_gauge(self, painter: QPainter, name: str, place: QPointF) -> None:
+        chosen = name == self._chosen
+        radius = _CHOSEN_PX if chosen else _RADIUS_PX
+        painter.setPen(QPen(_WHITE, 1.6))
+        painter.setBrush(_RED if chosen else _INK)
+        painter.drawEllipse(place, radius, radius)
+        words = QPainterPath()
+        font = painter.font()
+        font.setBold(chosen)
+        wide = painter.fontMetrics().horizontalAdvance(name)
+        room = self._canvas.width() - place.x() - radius - _HALO_PX
+        left = place.x() + radius + _HALO_PX if wide < room else place.x() - radius - _HALO_PX - wide
+        words.addText(left, place.y() + radius, font, name)
+        painter.strokePath(words, QPen(_WHITE, _HALO_PX))  # names are read on dark and on light maps
+        painter.fillPath(words, _RED if chosen else _INK)
+
+
+def _length(way: QPointF) -> float:
+    return math.hypot(way.x(), way.y())
