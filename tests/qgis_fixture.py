@@ -48,7 +48,7 @@ def project(qgis_app):
 def wait_until(qgis_app):
     """Runs the event loop until a condition holds; a guard against hanging, not a measure of time."""
 
-    def wait(condition, seconds=30.0):
+    def wait(condition, seconds=120.0):
         end = time.monotonic() + seconds
         while not condition():
             qgis_app.processEvents()

@@ -232,9 +232,9 @@ def folders(tmp_path):
 
 @pytest.fixture
 def wait(qgis_app):
-    """Let the event loop run until a condition holds."""
+    """Let the event loop run until a condition holds; the limit is a guard against hanging."""
 
-    def until(condition, seconds=10.0):
+    def until(condition, seconds=120.0):
         end = time.monotonic() + seconds
         while not condition():
             qgis_app.processEvents()
