@@ -1,15 +1,50 @@
-"""Map tools: pick a cell, draw a polygon. Each gives the map back to the tool that was there before."""
+"""Map tools: pick a cell, draw a polygon. Each gives the map back to the tool that was there before. And what is
+painted over the map.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Optional
 
 from qgis.core import QgsGeometry, QgsPointXY, QgsWkbTypes
-from qgis.gui import QgsMapCanvas, QgsMapTool, QgsRubberBand
-from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtGui import QColor
+from qgis.gui import QgsMapCanvas, QgsMapCanvasItem, QgsMapTool, QgsRubberBand
+from qgis.PyQt.QtCore import QRectF, Qt, pyqtSignal
+from qgis.PyQt.QtGui import QColor, QPainter
+from qgis.PyQt.QtWidgets import QWidget
 
 _RED = QColor("#c0392b")
+
+
+class MapOverlay(QgsMapCanvasItem):
+    """What is painted over the whole map, in pixels from its upper left corner."""
+
+    def __init__(self, canvas: QgsMapCanvas, height: float) -> None:
+        super().__init__(canvas)
+        self._canvas = canvas
+        self.setZValue(height)
+
+    def draw(self, painter: QPainter) -> None:
+        """Paint all of it."""
+        raise NotImplementedError
+
+    def paint(self, painter: QPainter, _option: Any = None, _widget: Optional[QWidget] = None) -> None:
+        """Paint where the map lies."""
+        painter.translate(-self.pos())
+        self.draw(painter)
+
+    def remove(self) -> None:
+        """Take it off the map for good."""
+        if self.scene() is not None:
+            self.scene().removeItem(self)
+
+    def updatePosition(self) -> None:  # noqa: N802 (QGIS's name)
+        """The map moved; the item always covers all of it."""
+        self.prepareGeometryChange()
+        self.update()
+
+    def boundingRect(self) -> QRectF:  # noqa: N802 (Qt's name)
+        """The whole map."""
+        return QRectF(-self.pos().x(), -self.pos().y(), self._canvas.width(), self._canvas.height())
 
 
 class PointTool(QgsMapTool):

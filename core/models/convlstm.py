@@ -11,7 +11,7 @@ from ..contracts.errors import ConfigError
 from ..contracts.models import family
 from .base import WHOLE_FRAME_PX, ForecastModel
 from .cells import ConvLSTMCell, State, convolve
-from .sequence import run_layer
+from .sequence import plain, run_layer
 
 
 class ConvLSTM(ForecastModel):
@@ -144,14 +144,16 @@ class ConvLSTM(ForecastModel):
         self, frames: Tensor, static: Optional[Tensor], last_steps: int, warm_up: int
     ) -> tuple[Optional[Tensor], list[State]]:
         """Top outputs of the ``last_steps`` last steps (None for 0) and the final state of each layer."""
-        states = []
+        states, ours = [], False
         for k, cell in enumerate(self.encoder):
             top = k == len(self.encoder) - 1
-            outputs, state = _run(cell, frames, static if k == 0 else None, warm_up, max(1, last_steps) if top else 0)
+            last = max(1, last_steps) if top else 0
+            outputs, state = _run(cell, frames, static if k == 0 else None, warm_up, last, ours)
             states.append(state)
             if top and last_steps == 0:
                 return None, states
             frames = _normalise(self.encoder_norms[k], outputs)
+            ours = frames is not outputs and plain(self.encoder_norms[k])
         return frames, states
 
     def _decode(
@@ -184,14 +186,16 @@ class ConvLSTM(ForecastModel):
         return maps if activation == "none" else getattr(torch, activation)(maps)
 
 
-def _run(cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor], warm_up: int, last: int) -> tuple[Tensor, State]:
+def _run(
+    cell: ConvLSTMCell, frames: Tensor, static: Optional[Tensor], warm_up: int, last: int, use_up: bool
+) -> tuple[Tensor, State]:
     """All steps of one layer from a state of zeros: the outputs (last, B, H, W, hidden) of the ``last`` steps, of all
-    for 0, and the final state.
+    for 0, and the final state. ``use_up``: nobody else reads the ``frames``.
     """
     context = cell.begin(frames[0], static)
     layer = cell.whole(context, frames)
     if layer is not None:
-        outputs, h, c = run_layer(layer, frames, None, warm_up, last)
+        outputs, h, c = run_layer(layer, frames, None, warm_up, last, use_up)
         return outputs, State(h, c)
     # unbind, never frames[t]: the backward pass of an index writes zeros of the whole sequence's size at every step.
     state, outputs = None, []

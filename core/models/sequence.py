@@ -66,16 +66,23 @@ def map_type(like: Tensor) -> torch.dtype:
 
 
 def run_layer(
-    layer: Layer, frames: Tensor, start: Optional[tuple[Tensor, Tensor]] = None, warm_up: int = 0, last: int = 0
+    layer: Layer,
+    frames: Tensor,
+    start: Optional[tuple[Tensor, Tensor]] = None,
+    warm_up: int = 0,
+    last: int = 0,
+    use_up: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The outputs (last, B, H, W, m) of the ``last`` steps (0: of all), and the final state h and c (B, H, W, m).
 
     ``frames`` (T, B, H, W, n); ``start`` the state before the first step, None for zeros. No gradient goes through the
-    first ``warm_up`` steps. No NaN is expected or handled.
+    first ``warm_up`` steps. No NaN is expected or handled. ``use_up``: nobody else reads the ``frames``, so that their
+    gradient may take their room where memory is spared; there is one backward pass then.
     """
     kind, count = map_type(frames), len(frames)
     settings, hidden = engine.current(), layer.weight_h.shape[1]
     size = engine.gate_bytes(*frames.shape[1:4], hidden, kind.itemsize)
+    group = max(1, _GROUP_BYTES // max(1, size))
     plan = Plan(
         kind,
         layer.weight_h.shape[-1] // 2,
@@ -83,8 +90,9 @@ def run_layer(
         last or count,
         settings.recompute,
         engine.hoists(),
-        max(1, _GROUP_BYTES // max(1, size)),
+        group,
         tuple(groups_of(frames.shape[1], size, frames.device.type)),
+        use_up and settings.recompute and group == 1,  # several steps of a group are read when they are complete
     )
     h, c = start or (None, None)
     given = (frames, *layer, h, c)

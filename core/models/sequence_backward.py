@@ -56,7 +56,7 @@ def backward(
     forward = None
     if any(len(kept) < len(x) - plan.warm_up for kept in gates):
         forward = prepare(weight_x, weight_h, plan.kind, SCALE, bias, base)
-    grad_x = torch.empty_like(x) if wanted.x else None
+    grad_x = (x if plan.use_up else torch.empty_like(x)) if wanted.x else None
     tasks = []
     for part, kept in zip(plan.parts, gates):
         own, start = (None if forward is None else part_of(forward, part)), part_of(Start(h, c), part)
@@ -129,9 +129,9 @@ class Backward:
             grad_h = self._sum(grad_h, None if outputs is None or place < 0 else outputs[place])
             slopes, grad_c = self._through_gates(step, grad_h, grad_c)
             del grad_h
-            grad_h = self._through_convolution(step, slopes, grad_x)
             if needed.weight_x or needed.weight_h:
-                self._gather(step, slopes)
+                self._gather(step, slopes)  # first, since the gradient of the input may take the room of the input
+            grad_h = self._through_convolution(step, slopes, grad_x)
         self._add_weight()
         start = plan.warm_up == 0
         return Slopes(

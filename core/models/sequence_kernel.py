@@ -27,7 +27,8 @@ class Plan(NamedTuple):
     """How a layer is computed: type of the maps ``kind``, ``radius`` of the kernel, first steps ``warm_up`` without a
     gradient, how many of the ``last`` outputs are given, whether gates are computed anew in the backward pass
     (``recompute``), whether the input of all steps is convolved beforehand (``hoist``), and how many steps share one
-    gradient of the weights (``group``); ``parts`` are the windows of a batch that are computed side by side.
+    gradient of the weights (``group``); ``parts`` are the windows of a batch that are computed side by side. With
+    ``use_up`` the gradient of the input takes the room of the input, which is nobody else's.
     """
 
     kind: torch.dtype
@@ -38,6 +39,7 @@ class Plan(NamedTuple):
     hoist: bool = False
     group: int = 1
     parts: tuple[slice, ...] = (slice(None),)
+    use_up: bool = False
 
 
 class Weights(NamedTuple):
@@ -146,11 +148,13 @@ def run(plan: Plan, weights: Weights, x: Tensor, start: Start, outputs: Tensor, 
     steps, room = Steps(plan, weights, x), torch.empty_like(memories[0])
     spare = [torch.empty_like(room) for _ in range(min(2, first))]
     h, c, kept = start.h, start.c, {}
+    # Where the last output alone is given, the way back begins here soon: those gates are never in the way.
+    keeps_from = (len(x) - 1 if plan.last < len(x) else len(x)) if plan.recompute else 0
     for step in range(len(x)):
         gates, new = steps.gates(step, h), spare[step % 2] if step < first else memories[step - first]
         h = advance(split(activated(gates, room.dtype)), c, new, outputs[step], room)
         c = new
-        if step >= plan.warm_up and not plan.recompute:
+        if step >= max(plan.warm_up, keeps_from):
             kept[step] = gates
     return kept
 
@@ -188,7 +192,8 @@ class Sequence(torch.autograd.Function):
     """The steps of a layer with their backward pass; the arguments are those of :func:`core.models.sequence.run_layer`.
 
     Gives outputs (last, B, H, W, m) and the final state h, c. Gradients overwrite the gates that were kept; a second
-    backward pass computes them anew. Raises RuntimeError where a gradient is to be differentiated again.
+    backward pass computes them anew, but where the plan uses the input up. Raises RuntimeError for that, and where a
+    gradient is to be differentiated again.
     """
 
     @staticmethod
@@ -215,7 +220,7 @@ class Sequence(torch.autograd.Function):
                 for p in plan.parts
             ]
             ctx.gates = side_by_side(run, tasks)
-        ctx.plan = plan
+        ctx.plan, ctx.used_up = plan, False
         ctx.types = [None if item is None else item.dtype for item in (x, weight_x, weight_h, bias, base, h, c)]
         ctx.save_for_backward(maps, weight_x, weight_h, bias, base, start.h, start.c, outputs, memories)
         ctx.set_materialize_grads(False)
@@ -226,6 +231,12 @@ class Sequence(torch.autograd.Function):
         """Gradients of all arguments."""
         from .sequence_backward import backward
 
+        if ctx.used_up:
+            raise RuntimeError(
+                "A layer that computes its gates anew goes back once: the gradient has taken the room of its input. "
+                "Compute the forward pass again, or within core.models.engine.using(recompute=False)."
+            )
+        ctx.used_up = ctx.plan.use_up
         with torch.no_grad(), torch.autocast(ctx.saved_tensors[0].device.type, enabled=False):
             found = backward(ctx.plan, ctx.saved_tensors, ctx.gates, ctx.needs_input_grad[1:], grads)
         found = [g if g is None else g.to(kind) for g, kind in zip(found, ctx.types)]

@@ -98,7 +98,7 @@ class Brush(QObject):
         self.paint(False)
         self._canvas.destinationCrsChanged.disconnect(self._on_crs)
         if self.overlay is not None:
-            self._canvas.scene().removeItem(self.overlay)
+            self.overlay.remove()
             self.overlay = None
         self.tool.deleteLater()
         self._canvas = None

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Optional
 
 from qgis.core import QgsPointXY
-from qgis.gui import QgsMapCanvas, QgsMapCanvasItem
-from qgis.PyQt.QtCore import QPointF, QRectF
+from qgis.gui import QgsMapCanvas
+from qgis.PyQt.QtCore import QPointF
 from qgis.PyQt.QtGui import QColor, QPainter, QPainterPath, QPen
-from qgis.PyQt.QtWidgets import QWidget
+
+from ..maptools import MapOverlay
 
 _RED, _WHITE, _INK = QColor("#c0392b"), QColor("#ffffff"), QColor("#222222")
 _RADIUS_PX, _CHOSEN_PX = 4.5, 6.5
 _HALO_PX = 3.0
+_HEIGHT = 70.0  # above painted rain
 
 
-class GaugeMarks(QgsMapCanvasItem):
+class GaugeMarks(MapOverlay):
     """A dot and the name at each gauge; the chosen one is red and larger. Places are points of the map's CRS."""
 
     def __init__(self, canvas: QgsMapCanvas) -> None:
-        super().__init__(canvas)
-        self._canvas = canvas
+        super().__init__(canvas, _HEIGHT)
         self._places: dict[str, QgsPointXY] = {}
         self._chosen = ""
-        self.setZValue(70.0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,23 +47,8 @@ class GaugeMarks(QgsMapCanvasItem):
         distance, name = min(away, default=(math.inf, ""))
         return name, distance
 
-    def remove(self) -> None:
-        """Take the marks off the map for good."""
-        if self.scene() is not None:
-            self.scene().removeItem(self)
-
-    def updatePosition(self) -> None:  # noqa: N802 (QGIS's name)
-        """The map moved; the item always covers all of it."""
-        self.prepareGeometryChange()
-        self.update()
-
-    def boundingRect(self) -> QRectF:  # noqa: N802 (Qt's name)
-        """The whole map."""
-        return QRectF(-self.pos().x(), -self.pos().y(), self._canvas.width(), self._canvas.height())
-
-    def paint(self, painter: QPainter, _option: Any = None, _widget: Optional[QWidget] = None) -> None:
-        """Draw dots and names, the chosen one last so that nothing covers it."""
-        painter.translate(-self.pos())
+    def draw(self, painter: QPainter) -> None:
+        """Dots and names, the chosen one last so that nothing covers it."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         for name in sorted(self._places, key=lambda name: name == self._chosen):
             self._paint_gauge(painter, name, self.toCanvasCoordinates(self._places[name]))

@@ -6,16 +6,17 @@ import math
 from typing import Any, Callable, Optional
 
 from qgis.core import QgsPointXY
-from qgis.gui import QgsMapCanvas, QgsMapCanvasItem, QgsMapTool
-from qgis.PyQt.QtCore import QRectF, Qt, pyqtSignal
+from qgis.gui import QgsMapCanvas, QgsMapTool
+from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QPainter, QPen, QPolygonF
-from qgis.PyQt.QtWidgets import QWidget
 
+from ..maptools import MapOverlay
 from .painted import Painted
 
 # YlGnBu, as water has everywhere in Freshet, without its palest end: rain has to be seen on a white map.
 _STOPS = ((0.0, "#c7e9b4"), (0.25, "#7fcdbb"), (0.5, "#41b6c4"), (0.75, "#225ea8"), (1.0, "#081d58"))
 _OPACITY = 175
+_HEIGHT = 60.0
 _FINEST_STEP = 24  # colours of the ramp; equal ones are drawn at once
 
 ToMap = Callable[[QgsPointXY], Optional[QgsPointXY]]
@@ -41,19 +42,18 @@ def round_up(value: float) -> float:
     return next(base * step for step in (1.0, 2.0, 5.0, 10.0) if base * step >= value * (1 - 1e-9))
 
 
-class StormOverlay(QgsMapCanvasItem):
+class StormOverlay(MapOverlay):
     """Painted rain over the map, cell by cell, and the ring of the brush. ``to_map`` brings a point of the grid's CRS
     into that of the map; cells for which it gives None are left out.
     """
 
     def __init__(self, canvas: QgsMapCanvas, to_map: ToMap) -> None:
-        super().__init__(canvas)
-        self._canvas, self._to_map = canvas, to_map
+        super().__init__(canvas, _HEIGHT)
+        self._to_map = to_map
         self._painted: Optional[Painted] = None
         self._corners: dict[tuple[int, int], Optional[QgsPointXY]] = {}
         self._ring: Optional[tuple[QgsPointXY, float]] = None
         self.top_mm = 1.0
-        self.setZValue(60.0)
 
     def show_rain(self, painted: Optional[Painted]) -> None:
         """Show rain, or none."""
@@ -77,18 +77,8 @@ class StormOverlay(QgsMapCanvasItem):
         """Number of cells with rain that are drawn."""
         return 0 if self._painted is None else int((self._painted.rain > 0).sum())
 
-    def updatePosition(self) -> None:  # noqa: N802 (QGIS's name)
-        """The map moved; the item always covers all of it."""
-        self.prepareGeometryChange()
-        self.update()
-
-    def boundingRect(self) -> QRectF:  # noqa: N802 (Qt's name)
-        """The whole map."""
-        return QRectF(-self.pos().x(), -self.pos().y(), self._canvas.width(), self._canvas.height())
-
-    def paint(self, painter: QPainter, _option: Any = None, _widget: Optional[QWidget] = None) -> None:
-        """Draw cells and ring."""
-        painter.translate(-self.pos())
+    def draw(self, painter: QPainter) -> None:
+        """Cells and ring."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(Qt.PenStyle.NoPen)
         if self._painted is not None:

@@ -82,6 +82,55 @@ def test_outputs_states_and_gradients_equal_those_of_single_steps(way, groups, g
     agree(gradients(found, inputs), gradients(expected, inputs), 1e-12)
 
 
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(str(value) for value in way.values()))
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("last", [0, 1])
+def test_an_input_that_is_used_up_gives_the_same_gradients(way, groups, last, monkeypatch):
+    monkeypatch.setattr(sequence, "groups_of", lambda *_: [slice(None)] if groups == 1 else [slice(0, 1), slice(1, 2)])
+    monkeypatch.setattr(sequence, "_GROUP_BYTES", 0)  # as on all but the smallest maps
+    cell, frames, start, fixed = problem(way["static"], way["started"])
+    inputs = [frames, *cell.parameters(), *(start or ()), *([] if fixed is None else [fixed])]
+    outputs, *state = of_steps(cell, frames, start, way["warm_up"], fixed)
+    expected = gradients([outputs[-last:], *state], inputs)
+    own = 1.0 * frames  # a result that nobody else reads
+    before = own.detach().clone()
+    with engine.using(recompute=way["recompute"], hoist=way["hoist"]):
+        layer = cell.whole(cell.begin(frames[0], fixed), own)
+        found = sequence.run_layer(layer, own, start, way["warm_up"], last, use_up=True)
+    agree(found, [outputs[-last:], *state], 1e-14)
+    agree(gradients(found, inputs), expected, 1e-12)
+    assert torch.equal(own, before) is not way["recompute"], "its room is taken where memory is spared, else not"
+
+
+def test_a_second_way_back_through_an_input_that_was_used_up_is_told():
+    cell, frames, _, _ = problem(size=(4, 2, 64, 64), channels=(3, 8), kind=torch.float32)
+    own = 1.0 * frames
+    with engine.using(recompute=True):
+        loss = sequence.run_layer(cell.whole(cell.begin(own[0]), own), own, use_up=True)[0].sum()
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="goes back once"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("normalisation", ["none", "batch", "group"])
+@pytest.mark.parametrize("hooked", [False, True])
+def test_a_model_that_spares_memory_learns_the_same(normalisation, hooked):
+    torch.manual_seed(0)
+    model = build_model("convlstm", 2, 1, hidden=(8, 6), normalisation=normalisation)
+    x, seen, found = torch.randn(2, 4, 2, 40, 40), [], []
+    if hooked:
+        model.encoder_norms[0].register_forward_hook(lambda *given: seen.append(given[-1]))
+    for recompute in (False, True):
+        model.zero_grad()
+        with engine.using(recompute=recompute):
+            loss = model(x)["y_hat"].square().sum()
+        kept = [item.detach().clone() for item in seen]
+        loss.backward()
+        assert all(torch.equal(one, other) for one, other in zip(seen, kept)), "what a hook looks at is left alone"
+        found.append([parameter.grad.clone() for parameter in model.parameters()])
+    agree(*found, 1e-5)
+
+
 @pytest.mark.parametrize("size", [(1, 1, 1, 1), (1, 3, 4, 5), (3, 1, 1, 7), (4, 3, 9, 1), (2, 1, 3, 3)])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize("channels", [(1, 1), (4, 3), (2, 16)])
@@ -270,15 +319,17 @@ def test_the_graph_of_an_export_is_that_of_single_steps():
 def test_recomputing_keeps_a_third_of_what_is_kept_otherwise():
     cell, frames, _, _ = problem(size=(16, 1, 16, 16), channels=(8, 8), kind=torch.float32)
 
-    def kept(recompute):
+    def kept(recompute, last=0):
         with engine.using(recompute=recompute):
-            node = of_kernel(cell, frames)[0].grad_fn
+            node = of_kernel(cell, frames, last=last)[0].grad_fn
         held = [*node.saved_tensors, *(gate for part in node.gates for gate in part.values())]
         storages = [item.untyped_storage() for item in held if item is not None]
         return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
     # Input, output and memory of 8 channels each against these and 32 of gates.
     assert kept(True) / kept(False) == pytest.approx(24 / 56, rel=0.05)
+    # The gates of the last of 16 steps are kept where the way back begins there at once.
+    assert kept(True, last=1) / kept(False, last=1) == pytest.approx((24 + 32 / 16) / 56, rel=0.05)
 
 
 def test_the_settings():
