@@ -75,13 +75,12 @@ def told_of_the_end() -> Iterator[None]:
             remedy="Look at what that process said, and start the run again: it goes on where it was kept",
         )
 
-    before = signal.signal(signal.SIGTERM, end)
+    before, after = signal.signal(signal.SIGTERM, end), signal.SIG_IGN
     try:
         yield
-    except BaseException:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise
-    signal.signal(signal.SIGTERM, before)
+        after = before
+    finally:
+        signal.signal(signal.SIGTERM, after)
 
 
 @contextlib.contextmanager
