@@ -224,10 +224,11 @@ class _Together(nn.Module):
         super().__init__()
         self.model = model
         here = [torch.cuda.current_device()] if device.startswith("cuda") else None
-        # Buffers stay equal by themselves; to send them at every pass would make judging a meeting too.
-        self.parallel = nn.parallel.DistributedDataParallel(
-            _Answer(model), device_ids=here, broadcast_buffers=False, find_unused_parameters=True
-        )
+        answer = _Answer(model)
+        self.parallel = nn.parallel.DistributedDataParallel(answer, device_ids=here, find_unused_parameters=True)
+        # Buffers stay equal by themselves; to send them at every pass would make judging a meeting too. Set here, since
+        # the argument has another name from one PyTorch to the next.
+        self.parallel.broadcast_buffers = False
 
     def forward(self, *inputs: Any, **more: Any) -> dict[str, torch.Tensor]:
         return self.parallel(*inputs, **more)
