@@ -151,9 +151,11 @@ def _place_gauges(story: Story, dialog: Any, row: int) -> Steps:
     """The table of places beside that of the discharge is found, but names no CRS: the dialog says so and takes one."""
     hands = story.hands
     words = "have no coordinate reference system"
-    hands.check(words in dialog.mend.text(), f"the dialog says: {dialog.mend.text()}")
-    place = dialog.table.visualRect(dialog.table.model().index(row, 3)).center()
-    QTest.mouseClick(dialog.table.viewport(), LEFT, pos=place)
+    yield Until(lambda: words in dialog.mend.text(), "the dialog to say that the places of the gauges have no CRS", 20)
+    source = dialog.table.model().index(row, 3)
+    dialog.table.scrollTo(source)
+    yield from hands.settle()
+    QTest.mouseClick(dialog.table.viewport(), LEFT, pos=dialog.table.visualRect(source).center())
     bar = hands.find("freshetNewTabs").tabBar()
     QTest.mouseClick(bar, LEFT, pos=bar.tabRect(1).center())
     yield Until(dialog.details.isVisible, "the details of the discharge", 10)
