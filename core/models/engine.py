@@ -27,7 +27,7 @@ class Engine:
         torch's own functions. ``auto``: the first where the layer and the way of differentiation allow it.
     recompute : bool
         Keep states alone for the backward pass and compute the gates anew there: about half of the memory, at about 1.3
-        of the time.
+        of the time. A layer may go back once only then.
     hoist : str
         Whether the input of all steps is convolved at once before the first: ``on``, ``off``, ``auto``, which is off:
         :data:`NO_HOIST`.
